@@ -1,0 +1,88 @@
+//! The one boxed boundary: any exporter behind one type, and what wraps it.
+
+use super::{Capability, Exporter, Health, Info, Receipt};
+use crate::{Batch, Result};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Any exporter: what layers, routes and the pipeline pass around. Cheap to clone.
+#[derive(Clone)]
+pub struct AnyExporter(Arc<dyn DynExporter>);
+
+/// Turns an exporter into another one. State lives in the layer, so that it can be asked after wrapping.
+pub trait Layer {
+    /// Wraps `inner`.
+    fn layer(&self, inner: AnyExporter) -> AnyExporter;
+}
+
+impl AnyExporter {
+    /// Erases the type of `exporter`.
+    pub fn new(exporter: impl Exporter) -> Self {
+        Self(Arc::new(exporter))
+    }
+
+    /// Wraps it. The layer that is added last sees a batch first.
+    #[must_use]
+    pub fn layer(self, layer: impl Layer) -> Self {
+        layer.layer(self)
+    }
+}
+
+impl fmt::Debug for AnyExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Exporter for AnyExporter {
+    fn info(&self) -> Info {
+        self.0.info()
+    }
+    fn capability(&self) -> Capability {
+        self.0.capability()
+    }
+    async fn export(&self, batch: Batch) -> Result<Receipt> {
+        self.0.export(batch).await
+    }
+    async fn health(&self) -> Health {
+        self.0.health().await
+    }
+    async fn flush(&self) -> Result<()> {
+        self.0.flush().await
+    }
+    async fn shutdown(&self) -> Result<()> {
+        self.0.shutdown().await
+    }
+}
+
+/// The object-safe face of [`Exporter`].
+trait DynExporter: Send + Sync + fmt::Debug {
+    fn info(&self) -> Info;
+    fn capability(&self) -> Capability;
+    fn export(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt>>;
+    fn health(&self) -> BoxFuture<'_, Health>;
+    fn flush(&self) -> BoxFuture<'_, Result<()>>;
+    fn shutdown(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+impl<E: Exporter> DynExporter for E {
+    fn info(&self) -> Info {
+        Exporter::info(self)
+    }
+    fn capability(&self) -> Capability {
+        Exporter::capability(self)
+    }
+    fn export(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt>> {
+        Box::pin(Exporter::export(self, batch))
+    }
+    fn health(&self) -> BoxFuture<'_, Health> {
+        Box::pin(Exporter::health(self))
+    }
+    fn flush(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(Exporter::flush(self))
+    }
+    fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(Exporter::shutdown(self))
+    }
+}

@@ -1,0 +1,162 @@
+//! The contract of everything that sends batches: [`Exporter`], and [`AnyExporter`], which layers and the pipeline pass around.
+
+mod any;
+mod memory;
+
+pub use any::{AnyExporter, Layer};
+pub use memory::MemoryExporter;
+
+use crate::{Batch, Error, Result};
+use std::{borrow::Cow, fmt, future::Future, time::Duration};
+
+/// Sends batches to one backend.
+///
+/// No method has a default: a wrapper that forgets one does not compile.
+///
+/// # Contract
+/// - No method blocks the thread or panics; a panic costs the batch at hand, and is counted.
+/// - `export` may be called again with the same [`Batch::id`]; dropping its future abandons the attempt.
+/// - After `shutdown`, `export` fails.
+#[doc(alias = "ProfilingExporter")]
+pub trait Exporter: Send + Sync + fmt::Debug + 'static {
+    /// What it is called.
+    fn info(&self) -> Info;
+    /// What it can carry.
+    fn capability(&self) -> Capability;
+    /// Sends a batch.
+    ///
+    /// # Errors
+    /// What [`ErrorKind`](crate::ErrorKind) says; nothing of the batch has been taken then, or its fate is unknown.
+    fn export(&self, batch: Batch) -> impl Future<Output = Result<Receipt>> + Send;
+    /// Asks whether the backend is there.
+    fn health(&self) -> impl Future<Output = Health> + Send;
+    /// Sends what is held back.
+    ///
+    /// # Errors
+    /// When something held back could not be sent.
+    fn flush(&self) -> impl Future<Output = Result<()>> + Send;
+    /// Flushes, then lets go of connections and files. A second call does nothing.
+    ///
+    /// # Errors
+    /// When something held back could not be sent.
+    fn shutdown(&self) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What an exporter is called.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Info {
+    /// `otel.component.type`, for example `prometheus`.
+    pub kind: &'static str,
+    /// `otel.component.name`: tells two of a kind apart.
+    pub name: Cow<'static, str>,
+}
+
+impl Info {
+    /// An exporter that is named like its kind.
+    pub const fn new(kind: &'static str) -> Self {
+        Self { kind, name: Cow::Borrowed(kind) }
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+/// What an exporter can carry.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Capability {
+    /// Whether it takes metrics.
+    pub metrics: bool,
+    /// Whether it takes spans.
+    pub spans: bool,
+    /// The most items it takes at once; `None` for no limit.
+    pub max_items: Option<usize>,
+    /// The most bytes it sends at once, before compression; `None` for no limit.
+    pub max_bytes: Option<usize>,
+}
+
+impl Capability {
+    /// Metrics only.
+    pub const METRICS: Self = Self { metrics: true, spans: false, max_items: None, max_bytes: None };
+    /// Spans only.
+    pub const SPANS: Self = Self { metrics: false, spans: true, max_items: None, max_bytes: None };
+    /// Both.
+    pub const ALL: Self = Self { metrics: true, spans: true, max_items: None, max_bytes: None };
+
+    /// Limits a batch to `items`.
+    #[must_use]
+    pub const fn with_max_items(mut self, items: usize) -> Self {
+        self.max_items = Some(items);
+        self
+    }
+
+    /// Limits a batch to `bytes`.
+    #[must_use]
+    pub const fn with_max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+}
+
+/// What became of a batch that the backend answered for.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+#[doc(alias = "ExportResult")]
+pub struct Receipt {
+    /// Items the backend took.
+    pub accepted: usize,
+    /// Items it refused though the request succeeded.
+    pub rejected: usize,
+    /// Bytes sent, after compression.
+    pub bytes: usize,
+    /// How long the backend took to answer.
+    pub response_time: Duration,
+    /// Of a route: one receipt per exporter that was asked, with its name.
+    pub parts: Vec<(Info, Receipt)>,
+}
+
+impl Receipt {
+    /// All of `items` were taken.
+    pub fn accepted(items: usize) -> Self {
+        Self { accepted: items, ..Self::default() }
+    }
+
+    /// Sets how many items the backend refused.
+    #[must_use]
+    pub fn with_rejected(mut self, items: usize) -> Self {
+        self.rejected = items;
+        self
+    }
+
+    /// Sets how many bytes were sent and how long the backend took to answer.
+    #[must_use]
+    pub fn with_transfer(mut self, bytes: usize, response_time: Duration) -> Self {
+        (self.bytes, self.response_time) = (bytes, response_time);
+        self
+    }
+}
+
+/// Whether an exporter can reach its backend.
+#[derive(Debug)]
+#[non_exhaustive]
+#[doc(alias = "HealthStatus")]
+pub enum Health {
+    /// It can.
+    Healthy,
+    /// It works, but not as it should: through a fallback, or after failures.
+    Degraded(Error),
+    /// It can't.
+    Unhealthy(Error),
+}
+
+impl Health {
+    /// Whether it can, without reservation.
+    pub fn is_healthy(&self) -> bool {
+        matches!(self, Self::Healthy)
+    }
+}

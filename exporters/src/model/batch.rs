@@ -1,0 +1,106 @@
+//! What travels to exporters: metrics or spans behind an `Arc`, with an identity that survives retry and replay.
+
+use super::{ProfileMetrics, Span};
+use std::{fmt, ops::Range, sync::Arc};
+
+/// Items on their way to a backend. Cloning and splitting are O(1).
+#[derive(Clone, Debug)]
+pub struct Batch {
+    id: BatchId,
+    signal: Signal,
+    range: Range<usize>,
+}
+
+/// The data of a [`Batch`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Signal {
+    /// One snapshot of all metrics. An item is a series' point.
+    Metrics(Arc<ProfileMetrics>),
+    /// Finished spans.
+    Spans(Arc<[Span]>),
+}
+
+/// A batch's identity: the same through retry, spool, dead letter and replay; each part of a split has its own.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct BatchId {
+    /// The process, unique among all.
+    pub instance: u128,
+    /// The configured exporter the batch is for.
+    pub leg: Arc<str>,
+    /// Its number within the leg.
+    pub sequence: u64,
+    /// Which part of a split it is: 0 is the whole, then 1 and 2 are its halves, 3 and 4 those of 1, and so on.
+    pub part: u64,
+}
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}/{}/{}/{}", self.instance, self.leg, self.sequence, self.part)
+    }
+}
+
+impl Batch {
+    /// All of `signal`.
+    pub fn new(id: BatchId, signal: Signal) -> Self {
+        let len = match &signal {
+            Signal::Metrics(metrics) => metrics.len(),
+            Signal::Spans(spans) => spans.len(),
+        };
+        Self { id, signal, range: 0..len }
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> &BatchId {
+        &self.id
+    }
+
+    /// The data that [`range`](Self::range) is a part of.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
+    /// Which items of the data belong to this batch: spans by position, metrics' points in order, metric after metric.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// How many items it holds.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// Splits off what comes after the first `at` items; `None` where either half would be empty.
+    pub fn split(&self, at: usize) -> Option<(Self, Self)> {
+        if at == 0 || at >= self.len() {
+            return None;
+        }
+        let middle = self.range.start + at;
+        let half = |number, range| {
+            let id = BatchId { part: self.id.part.wrapping_mul(2).wrapping_add(number), ..self.id.clone() };
+            Self { id, signal: self.signal.clone(), range }
+        };
+        Some((half(1, self.range.start..middle), half(2, middle..self.range.end)))
+    }
+
+    /// The spans of this batch; `None` when it holds metrics.
+    pub fn spans(&self) -> Option<&[Span]> {
+        match &self.signal {
+            Signal::Spans(spans) => spans.get(self.range()),
+            Signal::Metrics(_) => None,
+        }
+    }
+
+    /// The snapshot that this batch is [a part](Self::range) of; `None` when it holds spans.
+    pub fn metrics(&self) -> Option<&Arc<ProfileMetrics>> {
+        match &self.signal {
+            Signal::Metrics(metrics) => Some(metrics),
+            Signal::Spans(_) => None,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The data: metrics, spans, and the batches they travel in. No behaviour beyond arithmetic.
+
+mod attribute;
+mod batch;
+mod histogram;
+mod metric;
+mod profile_metrics;
+mod resource;
+mod span;
+
+pub use attribute::{Attributes, KeyValue, Value};
+pub use batch::{Batch, BatchId, Signal};
+pub use histogram::{Buckets, ExponentialHistogram, Histogram};
+pub use metric::{Data, Descriptor, Exemplar, Metric, Number, Point, Series, Sum};
+pub use profile_metrics::{FunctionMetrics, ProfileMetrics};
+pub use resource::{Resource, Scope};
+pub use span::{Span, SpanContext, SpanEvent, SpanKind, SpanLink, Status};

@@ -1,0 +1,102 @@
+//! Trace spans, as OpenTelemetry models them.
+
+use super::{Attributes, Scope};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+/// One finished operation of a trace.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Its own identity.
+    pub context: SpanContext,
+    /// The span it happened in; zero for a root.
+    pub parent_id: [u8; 8],
+    /// Whether the parent lives in another process.
+    pub parent_is_remote: bool,
+    /// What was done, for example `checkout::charge`.
+    pub name: Cow<'static, str>,
+    /// Its role.
+    pub kind: SpanKind,
+    /// When it began.
+    pub start: SystemTime,
+    /// When it ended; never before the start.
+    pub end: SystemTime,
+    /// What is known of it.
+    pub attributes: Attributes,
+    /// How many attributes did not fit.
+    pub dropped_attributes: u32,
+    /// What happened within.
+    pub events: Vec<SpanEvent>,
+    /// How many events did not fit.
+    pub dropped_events: u32,
+    /// Spans it has to do with besides its parent.
+    pub links: Vec<SpanLink>,
+    /// How many links did not fit.
+    pub dropped_links: u32,
+    /// How it ended.
+    pub status: Status,
+    /// The instrumented crate.
+    pub scope: Arc<Scope>,
+}
+
+/// What identifies a span everywhere: W3C Trace Context.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SpanContext {
+    /// The trace; never all zero.
+    pub trace_id: [u8; 16],
+    /// The span; never all zero.
+    pub span_id: [u8; 8],
+    /// W3C trace flags; bit 0 says that the trace is sampled.
+    pub flags: u8,
+    /// W3C `tracestate`, as received; empty for none.
+    pub trace_state: Cow<'static, str>,
+}
+
+/// The role of a span.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// Work inside the service.
+    #[default]
+    Internal,
+    /// The answer to a remote request.
+    Server,
+    /// A request to a remote service.
+    Client,
+    /// A message handed to a queue.
+    Producer,
+    /// A message taken from a queue.
+    Consumer,
+}
+
+/// How a span ended.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Nothing said.
+    #[default]
+    Unset,
+    /// Well.
+    Ok,
+    /// Badly; why, in words.
+    Error(Cow<'static, str>),
+}
+
+/// Something that happened within a span.
+#[derive(Clone, Debug)]
+pub struct SpanEvent {
+    /// When.
+    pub time: SystemTime,
+    /// What.
+    pub name: Cow<'static, str>,
+    /// What is known of it.
+    pub attributes: Attributes,
+}
+
+/// Another span that a span has to do with.
+#[derive(Clone, Debug)]
+pub struct SpanLink {
+    /// Which.
+    pub context: SpanContext,
+    /// In what way.
+    pub attributes: Attributes,
+}
