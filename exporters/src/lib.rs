@@ -1,9 +1,17 @@
 #![doc = include_str!("../../README.md")]
 
+#[doc(hidden)]
+pub mod __private;
+mod clock;
 mod error;
 mod exporter;
 mod model;
+mod pipeline;
+mod record;
 
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Receipt};
+pub use exporters_derive::*;
 pub use model::*;
+pub use pipeline::{TestProfiler, test};
+pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};

@@ -10,6 +10,7 @@ mod span;
 
 pub use attribute::{Attributes, KeyValue, Value};
 pub use batch::{Batch, BatchId, Signal};
+pub(crate) use histogram::bound;
 pub use histogram::{Buckets, ExponentialHistogram, Histogram};
 pub use metric::{Data, Descriptor, Exemplar, Metric, Number, Point, Series, Sum};
 pub use profile_metrics::{FunctionMetrics, ProfileMetrics};

@@ -1,0 +1,46 @@
+//! Not public API: all that the output of the macros may name.
+
+pub use crate::__site as site;
+pub use crate::record::{
+    Call, Fallible, Guard, Infallible, LocalShard, Objective, Owner, Profiled, Returned, Site, Spec, Typed,
+    ValueRef, error_if, failure_with, ok_if, value,
+};
+pub use {core, inventory, std};
+
+/// Declares a site and the thread-local by which calls find their shard.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __site {
+    (name: $name:expr, line: $line:expr, objective: $objective:expr, attributes: [$($key:expr),* $(,)?] $(,)?) => {
+        static __EXPORTERS_SITE: $crate::__private::Site = $crate::__private::Site::new($crate::__private::Spec {
+            name: $name,
+            module: $crate::__private::core::module_path!(),
+            file: $crate::__private::core::file!(),
+            line: $line,
+            package: $crate::__private::package($crate::__private::core::option_env!("CARGO_PKG_NAME")),
+            version: $crate::__private::package($crate::__private::core::option_env!("CARGO_PKG_VERSION")),
+            objective: $crate::__private::objective($objective),
+            keys: &[$($key),*],
+        });
+        $crate::__private::std::thread_local! {
+            static __EXPORTERS_LOCAL: $crate::__private::LocalShard = const { $crate::__private::LocalShard::new() };
+        }
+        $crate::__private::inventory::submit! { &__EXPORTERS_SITE }
+    };
+}
+
+/// What cargo says of the crate, if it was cargo that built it.
+pub const fn package(name: Option<&'static str>) -> &'static str {
+    match name {
+        Some(name) => name,
+        None => "",
+    }
+}
+
+/// A name, a target in percent, and a latency in nanoseconds.
+pub const fn objective(objective: Option<(&'static str, f64, u64)>) -> Option<Objective> {
+    match objective {
+        Some((name, target, latency_nanos)) => Some(Objective { name, target, latency_nanos }),
+        None => None,
+    }
+}

@@ -1,0 +1,1 @@
+//! After a fork: the child records nothing of its own accord, and forgets what it inherited.

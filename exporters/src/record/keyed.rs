@@ -1,0 +1,375 @@
+//! Series told apart by attributes: a table per thread in front of one per site, capped.
+
+use super::{
+    series::{Series, ShardRef},
+    shard::Shard,
+    site::Site,
+    thread::{self, Attached},
+};
+use crate::model::Value;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    ptr,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
+
+/// Attribute sets of one function; what comes later goes to the overflow series.
+pub(crate) const MAX_SETS: usize = 2000;
+/// Bytes of one value; what is longer is cut on a character boundary.
+const MAX_VALUE: usize = 256;
+
+/// A value that can tell series apart: numbers, booleans, text, and references to and options of them.
+///
+/// For another type, give its `to_string()`, or implement this trait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of an attribute",
+    note = "numbers, booleans, characters and text can; give `value.to_string()`, or implement `exporters::AttributeValue`"
+)]
+pub trait AttributeValue {
+    /// The value.
+    fn to_value(&self) -> ValueRef<'_>;
+}
+
+/// An attribute's value, borrowed where it can be.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ValueRef<'a> {
+    /// True or false.
+    Bool(bool),
+    /// An integer; those beyond 64 bits are text.
+    I64(i64),
+    /// A floating point number.
+    F64(f64),
+    /// Text.
+    Str(Cow<'a, str>),
+}
+
+/// The value of an attribute.
+pub fn value<T: AttributeValue + ?Sized>(value: &T) -> ValueRef<'_> {
+    value.to_value()
+}
+
+macro_rules! integers {
+    ($($type:ty),*) => {
+        $(impl AttributeValue for $type {
+            fn to_value(&self) -> ValueRef<'_> {
+                i64::try_from(*self).map_or_else(|_| ValueRef::Str(self.to_string().into()), ValueRef::I64)
+            }
+        })*
+    };
+}
+integers!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize);
+
+impl AttributeValue for bool {
+    fn to_value(&self) -> ValueRef<'_> {
+        ValueRef::Bool(*self)
+    }
+}
+impl AttributeValue for f64 {
+    fn to_value(&self) -> ValueRef<'_> {
+        ValueRef::F64(*self)
+    }
+}
+impl AttributeValue for f32 {
+    fn to_value(&self) -> ValueRef<'_> {
+        ValueRef::F64((*self).into())
+    }
+}
+impl AttributeValue for char {
+    fn to_value(&self) -> ValueRef<'_> {
+        ValueRef::Str(self.to_string().into())
+    }
+}
+impl AttributeValue for str {
+    fn to_value(&self) -> ValueRef<'_> {
+        ValueRef::Str(truncate(self).into())
+    }
+}
+impl AttributeValue for String {
+    fn to_value(&self) -> ValueRef<'_> {
+        self.as_str().to_value()
+    }
+}
+impl AttributeValue for Cow<'_, str> {
+    fn to_value(&self) -> ValueRef<'_> {
+        str::to_value(self)
+    }
+}
+impl<T: AttributeValue + ?Sized> AttributeValue for &T {
+    fn to_value(&self) -> ValueRef<'_> {
+        T::to_value(self)
+    }
+}
+impl<T: AttributeValue + ?Sized> AttributeValue for Box<T> {
+    fn to_value(&self) -> ValueRef<'_> {
+        T::to_value(self)
+    }
+}
+impl<T: AttributeValue + ?Sized> AttributeValue for Arc<T> {
+    fn to_value(&self) -> ValueRef<'_> {
+        T::to_value(self)
+    }
+}
+/// `None` is empty text, which every backend takes for "no attribute".
+impl<T: AttributeValue> AttributeValue for Option<T> {
+    fn to_value(&self) -> ValueRef<'_> {
+        self.as_ref().map_or(ValueRef::Str("".into()), T::to_value)
+    }
+}
+
+/// As much of `text` as an attribute takes.
+pub(super) fn truncate(text: &str) -> &str {
+    match text.len() {
+        0..=MAX_VALUE => text,
+        _ => &text[..text.floor_char_boundary(MAX_VALUE)],
+    }
+}
+
+impl ValueRef<'_> {
+    fn is(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Bool(a), Value::Bool(b)) => a == b,
+            (Self::I64(a), Value::I64(b)) => a == b,
+            (Self::F64(a), Value::F64(b)) => a.to_bits() == b.to_bits(),
+            (Self::Str(a), Value::String(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    fn to_owned(&self) -> Value {
+        match self {
+            Self::Bool(v) => Value::Bool(*v),
+            Self::I64(v) => Value::I64(*v),
+            Self::F64(v) => Value::F64(*v),
+            Self::Str(v) => Value::String(v.clone().into_owned().into()),
+        }
+    }
+}
+
+impl Hash for ValueRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Bool(v) => v.hash(state),
+            Self::I64(v) => v.hash(state),
+            Self::F64(v) => v.to_bits().hash(state),
+            Self::Str(v) => v.hash(state),
+        }
+    }
+}
+
+/// One attribute set of a site.
+pub struct Keyed {
+    site: &'static Site,
+    pub(super) series: Series,
+    /// In the order of the site's keys; `None` in the overflow series.
+    pub(crate) values: Option<Box<[Value]>>,
+    pub(crate) start: SystemTime,
+    /// Set when it was idle for so long that a thread must look it up again.
+    retired: AtomicBool,
+}
+
+impl std::fmt::Debug for Keyed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyed")
+            .field("site", &self.site.spec.name)
+            .field("values", &self.values)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Keyed {
+    fn new(site: &'static Site, values: Option<&[ValueRef<'_>]>) -> Arc<Self> {
+        let values = values.map(|values| values.iter().map(ValueRef::to_owned).collect());
+        let start = SystemTime::now();
+        Arc::new(Self { site, series: Series::new(), values, start, retired: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn site(&self) -> &'static Site {
+        self.site
+    }
+
+    fn is(&self, site: &'static Site, wanted: &[ValueRef<'_>]) -> bool {
+        let equal = |values: &[Value]| {
+            values.len() == wanted.len() && wanted.iter().zip(values).all(|(a, b)| a.is(b))
+        };
+        ptr::eq(self.site, site) && self.values.as_deref().is_some_and(equal)
+    }
+}
+
+/// The attribute sets of one site.
+pub struct KeyedSeries(Mutex<Sets>);
+
+struct Sets {
+    by_hash: Option<HashMap<u64, Vec<Arc<Keyed>>>>,
+    len: usize,
+    overflow: Option<Arc<Keyed>>,
+}
+
+impl std::fmt::Debug for KeyedSeries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyedSeries").field("len", &self.sets().len).finish_non_exhaustive()
+    }
+}
+
+impl KeyedSeries {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Sets { by_hash: None, len: 0, overflow: None }))
+    }
+
+    fn sets(&self) -> MutexGuard<'_, Sets> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, site: &'static Site, hash: u64, wanted: &[ValueRef<'_>]) -> Arc<Keyed> {
+        let mut sets = self.sets();
+        let Sets { by_hash, len, overflow } = &mut *sets;
+        let by_hash = by_hash.get_or_insert_default();
+        let found = by_hash.get(&hash).and_then(|sets| sets.iter().find(|set| set.is(site, wanted)));
+        if let Some(set) = found {
+            set.retired.store(false, Relaxed);
+            return set.clone();
+        }
+        if *len >= MAX_SETS {
+            return overflow.get_or_insert_with(|| Keyed::new(site, None)).clone();
+        }
+        *len += 1;
+        let set = Keyed::new(site, Some(wanted));
+        by_hash.entry(hash).or_default().push(set.clone());
+        set
+    }
+
+    /// All attribute sets there are.
+    pub(crate) fn all(&self) -> Vec<Arc<Keyed>> {
+        let sets = self.sets();
+        sets.by_hash.iter().flat_map(|map| map.values()).flatten().chain(&sets.overflow).cloned().collect()
+    }
+
+    /// Has threads look `set` up again before they use it.
+    pub(crate) fn retire(&self, set: &Keyed) {
+        let _sets = self.sets();
+        set.retired.store(true, Relaxed);
+    }
+
+    /// Drops what was retired and that nobody looked up since; tells whether `set` went.
+    pub(crate) fn drop_retired(&self, set: &Arc<Keyed>) -> bool {
+        let mut sets = self.sets();
+        if !set.retired.load(Relaxed) {
+            return false;
+        }
+        if let Some(by_hash) = &mut sets.by_hash {
+            by_hash.retain(|_, sets| {
+                sets.retain(|other| !Arc::ptr_eq(other, set));
+                !sets.is_empty()
+            });
+            sets.len = sets.by_hash.iter().flat_map(|map| map.values()).map(Vec::len).sum();
+        }
+        true
+    }
+}
+
+/// What one thread has been lent of keyed series.
+pub(super) struct Table {
+    by_hash: Option<HashMap<u64, Vec<Arc<Keyed>>>>,
+    shards: Option<HashMap<*const Keyed, (Arc<Keyed>, ShardRef)>>,
+}
+
+impl Table {
+    pub(super) const fn new() -> Self {
+        Self { by_hash: None, shards: None }
+    }
+
+    fn find(&self, site: &'static Site, hash: u64, wanted: &[ValueRef<'_>]) -> Option<Arc<Keyed>> {
+        let set = self.by_hash.as_ref()?.get(&hash)?.iter().find(|set| set.is(site, wanted))?;
+        (!set.retired.load(Relaxed)).then(|| set.clone())
+    }
+
+    fn remember(&mut self, hash: u64, set: &Arc<Keyed>) {
+        let by_hash = self.by_hash.get_or_insert_default();
+        if by_hash.len() >= 2 * MAX_SETS {
+            by_hash.retain(|_, sets| {
+                sets.retain(|set| !set.retired.load(Relaxed));
+                !sets.is_empty()
+            });
+        }
+        let sets = by_hash.entry(hash).or_default();
+        sets.retain(|other| !other.is_same(set));
+        sets.push(set.clone());
+    }
+
+    fn shard(&mut self, set: &Arc<Keyed>, fresh: bool) -> ShardRef {
+        let shards = self.shards.get_or_insert_default();
+        if let Some((_, shard)) = shards.get(&Arc::as_ptr(set)) {
+            return *shard;
+        }
+        if shards.len() >= 2 * MAX_SETS {
+            shards.retain(|_, (set, shard)| {
+                // SAFETY: `set` keeps the series alive.
+                let over = set.retired.load(Relaxed) && unsafe { shard.get() }.is_idle(set.site.one_in() > 1);
+                if over {
+                    set.series.give_back(*shard);
+                }
+                !over
+            });
+        }
+        let shard = set.series.lend(set.site.limit(), fresh);
+        shards.insert(Arc::as_ptr(set), (set.clone(), shard));
+        shard
+    }
+
+    pub(super) fn shards(&self) -> impl Iterator<Item = ShardRef> + '_ {
+        self.shards.iter().flat_map(|shards| shards.values()).map(|(_, shard)| *shard)
+    }
+
+    pub(super) fn visit(&self, mut visit: impl FnMut(&Arc<Keyed>, &Shard)) {
+        for (set, shard) in self.shards.iter().flat_map(|shards| shards.values()) {
+            // SAFETY: `set` keeps the series alive.
+            visit(set, unsafe { shard.get() });
+        }
+    }
+}
+
+impl Keyed {
+    fn is_same(&self, other: &Self) -> bool {
+        ptr::eq(self.site, other.site) && self.values == other.values
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        for (set, shard) in self.shards.iter_mut().flat_map(HashMap::drain).map(|(_, lent)| lent) {
+            set.series.give_back(shard);
+        }
+    }
+}
+
+/// The series of an attribute set.
+pub(super) fn series(site: &'static Site, values: &[ValueRef<'_>]) -> Arc<Keyed> {
+    static STATE: OnceLock<RandomState> = OnceLock::new();
+    let hash = STATE.get_or_init(RandomState::new).hash_one((ptr::from_ref(site).addr(), values));
+    if let Some(set) = thread::with_table(|table, _| table.find(site, hash, values)).flatten() {
+        return set;
+    }
+    let set = site.keyed.find(site, hash, values);
+    if set.values.is_some() {
+        thread::with_table(|table, _| table.remember(hash, &set));
+    }
+    set
+}
+
+/// This thread's shard of it. It lives as long as the thread, or the series.
+pub(super) fn attach(set: &Arc<Keyed>) -> Attached {
+    match thread::with_table(|table, fresh| table.shard(set, fresh)) {
+        Some(shard) => Attached { shard, late: false },
+        None => {
+            // Nothing else says how long the call may take; such calls are few.
+            std::mem::forget(set.clone());
+            Attached { shard: set.series.lend_late(set.site.limit()), late: true }
+        }
+    }
+}

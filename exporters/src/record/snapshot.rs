@@ -1,0 +1,223 @@
+//! Everything recorded, read: the collector adds up the shards of all series and says what changed since it last drained.
+
+use super::{
+    describe::{Descriptors, Labels, Names, push},
+    keyed::Keyed,
+    own_shards, since,
+    site::Site,
+    totals::Totals,
+    window::Window,
+};
+use crate::model::{Metric, ProfileMetrics, Resource};
+use std::{
+    collections::HashMap,
+    mem, ptr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How long an attribute set may be idle before its series ends.
+pub(crate) const IDLE: Duration = Duration::from_secs(3600);
+
+/// Held while shards are read, so that windows they replaced can be freed in between.
+static READING: Mutex<()> = Mutex::new(());
+
+/// Reads all series, again and again.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    resource: Arc<Resource>,
+    descriptors: Descriptors,
+    names: Names,
+    sites: Vec<&'static Site>,
+    tracked: HashMap<*const (), Tracked>,
+    whose: Whose,
+    /// When the interval that is running began, and the one before.
+    began: SystemTime,
+    before: SystemTime,
+    idle: Duration,
+}
+
+// SAFETY: the pointers are only compared.
+unsafe impl Send for Collector {}
+
+/// Whose calls are read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Whose {
+    /// Every thread's.
+    All,
+    /// Those of the thread that reads.
+    Own,
+}
+
+/// One series over time.
+#[derive(Debug)]
+struct Tracked {
+    site: &'static Site,
+    keyed: Option<Arc<Keyed>>,
+    labels: Labels,
+    /// What was there before the collector, of which it does not speak.
+    base: Totals,
+    seen: Totals,
+    drained: Totals,
+    /// `drained`, one interval before.
+    before: Totals,
+    changed: Instant,
+    /// Idle for so long that it ends unless someone comes.
+    ending: bool,
+}
+
+impl Collector {
+    /// Reads from the beginning of recording, or only what comes `from_now`.
+    pub(crate) fn new(resource: Arc<Resource>, whose: Whose, from_now: bool) -> Self {
+        let mut sites: Vec<&'static Site> = inventory::iter::<&'static Site>.into_iter().copied().collect();
+        let place = |site: &Site| (site.spec().module, site.spec().name, site.spec().file, site.spec().line);
+        // The linker gives them in any order.
+        sites.sort_by(|a, b| place(a).cmp(&place(b)));
+        let start = if from_now { SystemTime::now() } else { since() };
+        let mut collector = Self {
+            resource,
+            descriptors: Descriptors::default(),
+            names: Names::default(),
+            sites,
+            tracked: HashMap::new(),
+            whose,
+            began: start,
+            before: start,
+            idle: IDLE,
+        };
+        if from_now {
+            collector.read(true);
+            for tracked in collector.tracked.values_mut() {
+                tracked.base = mem::take(&mut tracked.seen);
+                tracked.base.max = 0;
+            }
+        }
+        collector
+    }
+
+    /// Ends the attribute sets that were idle for so long.
+    pub(crate) fn set_idle(&mut self, idle: Duration) {
+        self.idle = idle;
+    }
+
+    /// Ends the interval: totals, and the change since the last time.
+    pub(crate) fn drain(&mut self) -> ProfileMetrics {
+        self.read(true);
+        let end = SystemTime::now().max(self.began);
+        // A wall clock that was set back makes an interval of no length, not one that ends before it began.
+        self.before = mem::replace(&mut self.began, end);
+        let idle = self.idle;
+        self.tracked.retain(|_, tracked| {
+            tracked.before = mem::replace(&mut tracked.drained, tracked.seen.clone());
+            !tracked.ends(idle)
+        });
+        let metrics = self.metrics();
+        self.tracked.values_mut().for_each(|tracked| tracked.seen.max = 0);
+        ProfileMetrics { resource: self.resource.clone(), interval: self.before..self.began, metrics }
+    }
+
+    /// The totals at this moment, and the change of the last interval.
+    pub(crate) fn peek(&mut self) -> ProfileMetrics {
+        self.read(false);
+        ProfileMetrics {
+            resource: self.resource.clone(),
+            interval: self.before..self.began,
+            metrics: self.metrics(),
+        }
+    }
+
+    fn read(&mut self, take_max: bool) {
+        let reading = READING.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the lock is held, so nobody reads.
+        unsafe { Window::free_retired() };
+        let mut readings: HashMap<*const (), (&'static Site, Option<Arc<Keyed>>, Totals)> = HashMap::new();
+        match self.whose {
+            Whose::All => {
+                for &site in &self.sites {
+                    let untimed = site.one_in() > 1;
+                    // SAFETY: the lock is held.
+                    let totals = unsafe { Totals::read(&site.series, untimed, take_max) };
+                    readings.insert(ptr::from_ref(site).cast(), (site, None, totals));
+                    for keyed in site.keyed.all() {
+                        // SAFETY: the lock is held.
+                        let totals = unsafe { Totals::read(&keyed.series, untimed, take_max) };
+                        readings.insert(Arc::as_ptr(&keyed).cast(), (site, Some(keyed), totals));
+                    }
+                }
+            }
+            Whose::Own => {
+                for &site in &self.sites {
+                    readings.insert(ptr::from_ref(site).cast(), (site, None, Totals::default()));
+                }
+                own_shards(|site, keyed, shard| {
+                    let key = keyed.map_or(ptr::from_ref(site).cast(), |keyed| Arc::as_ptr(keyed).cast());
+                    let entry = readings.entry(key);
+                    let (.., totals) = entry.or_insert_with(|| (site, keyed.cloned(), Totals::default()));
+                    // SAFETY: this thread owns the shard, and the lock is held.
+                    unsafe { totals.add_shard(shard, site.one_in() > 1, take_max) };
+                });
+            }
+        }
+        drop(reading);
+        self.names.refresh(&self.sites);
+        for (key, (site, keyed, totals)) in readings {
+            self.track(key, site, keyed, &totals);
+        }
+    }
+
+    fn track(&mut self, key: *const (), site: &'static Site, keyed: Option<Arc<Keyed>>, totals: &Totals) {
+        let tracked = self.tracked.entry(key).or_insert_with(|| {
+            let start = keyed.as_ref().map_or(self.began.min(since()), |keyed| keyed.start);
+            Tracked::new(site, keyed, start)
+        });
+        let now = totals.since(&tracked.base);
+        if now.started != tracked.seen.started || now.ended != tracked.seen.ended {
+            tracked.changed = Instant::now();
+        }
+        tracked.seen.raise(&now);
+        tracked.labels.refresh(&self.names, site, tracked.keyed.as_deref());
+    }
+
+    fn metrics(&mut self) -> Vec<Metric> {
+        let mut metrics = self.descriptors.empty();
+        let mut order: Vec<&mut Tracked> = self.tracked.values_mut().collect();
+        order.sort_by(|a, b| a.labels.order().cmp(&b.labels.order()));
+        let has_keyed: std::collections::HashSet<_> = order
+            .iter()
+            .filter(|tracked| tracked.keyed.is_some())
+            .map(|tracked| ptr::from_ref(tracked.site))
+            .collect();
+        for tracked in order {
+            // A function with attributes has a series without any only until it is called.
+            if tracked.keyed.is_none() && has_keyed.contains(&ptr::from_ref(tracked.site)) {
+                continue;
+            }
+            let change = tracked.drained.since(&tracked.before);
+            push(&mut metrics, &mut tracked.labels, tracked.site, &tracked.seen, &change);
+        }
+        metrics.finish()
+    }
+}
+
+impl Tracked {
+    fn new(site: &'static Site, keyed: Option<Arc<Keyed>>, start: SystemTime) -> Self {
+        let (base, seen, drained, before) = Default::default();
+        let labels = Labels::new(start);
+        Self { site, keyed, labels, base, seen, drained, before, changed: Instant::now(), ending: false }
+    }
+
+    /// Whether the series is over: first its threads are told to look it up again, and if none has by the next time, it is.
+    fn ends(&mut self, idle: Duration) -> bool {
+        let Some(keyed) = &self.keyed else { return false };
+        if self.changed.elapsed() < idle || self.seen.started != self.seen.ended {
+            self.ending = false;
+            return false;
+        }
+        if self.ending {
+            return self.site.keyed.drop_retired(keyed);
+        }
+        self.ending = true;
+        self.site.keyed.retire(keyed);
+        false
+    }
+}

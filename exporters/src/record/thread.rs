@@ -1,0 +1,109 @@
+//! What a thread has been lent, given back when it ends.
+
+use super::{
+    keyed::{Keyed, Table},
+    series::{LocalShard, Series, ShardRef},
+    shard::Shard,
+    site::Site,
+};
+use std::{cell::RefCell, ptr, sync::Arc, thread::LocalKey};
+
+thread_local! {
+    static THREAD: RefCell<Thread> = const { RefCell::new(Thread { lent: Vec::new(), table: Table::new(), alone: false }) };
+}
+
+struct Thread {
+    lent: Vec<Lent>,
+    table: Table,
+    /// Whether it wants no shard that another thread has written to.
+    alone: bool,
+}
+
+struct Lent {
+    site: &'static Site,
+    shard: ShardRef,
+    /// Where the thread looks for it.
+    local: *const LocalShard,
+}
+
+/// A shard and whether it is the one that ended threads share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attached {
+    pub(super) shard: ShardRef,
+    pub(super) late: bool,
+}
+
+impl Attached {
+    fn late(series: &Series, limit: u64) -> Self {
+        Self { shard: series.lend_late(limit), late: true }
+    }
+}
+
+/// This thread's first call of `site`: lends it a shard and remembers where.
+#[cold]
+pub(super) fn attach(site: &'static Site, local: &'static LocalKey<LocalShard>) -> Attached {
+    let lend = |thread: &RefCell<Thread>| {
+        let mut thread = thread.try_borrow_mut().ok()?;
+        local.with(|local| {
+            // An allocator that calls `site` may have been here first.
+            if local.0.get().is_null() {
+                let shard = site.series.lend(site.limit(), thread.alone);
+                local.0.set(shard.as_ptr());
+                thread.lent.push(Lent { site, shard, local });
+            }
+            let lent = thread.lent.iter().rev().find(|lent| ptr::eq(lent.local, local))?;
+            Some(Attached { shard: lent.shard, late: false })
+        })
+    };
+    let attached = THREAD.try_with(lend).ok().flatten();
+    attached.unwrap_or_else(|| Attached::late(&site.series, site.limit()))
+}
+
+/// Looks up a keyed series' shard in the thread's table; `None` when the thread has no table any more.
+pub(super) fn with_table<T>(f: impl FnOnce(&mut Table, bool) -> T) -> Option<T> {
+    THREAD
+        .try_with(|thread| {
+            thread.try_borrow_mut().ok().map(|mut thread| {
+                let thread = &mut *thread;
+                f(&mut thread.table, thread.alone)
+            })
+        })
+        .ok()
+        .flatten()
+}
+
+/// From now on this thread is lent no shard that another thread has written to.
+pub(crate) fn stay_alone() {
+    let _ = THREAD.try_with(|thread| thread.try_borrow_mut().map(|mut thread| thread.alone = true));
+}
+
+/// Shows what this thread itself has been lent: the site, and the shard it alone writes.
+pub(crate) fn own_shards(mut visit: impl FnMut(&'static Site, Option<&Arc<Keyed>>, &Shard)) {
+    let _ = THREAD.try_with(|thread| {
+        if let Ok(thread) = thread.try_borrow() {
+            // SAFETY: the site is static, and so is its series.
+            thread.lent.iter().for_each(|lent| visit(lent.site, None, unsafe { lent.shard.get() }));
+            thread.table.visit(|keyed, shard| visit(keyed.site(), Some(keyed), shard));
+        }
+    });
+}
+
+/// What this thread has been lent, to be kept over a fork.
+pub(super) fn lent_shards() -> Vec<ShardRef> {
+    let lent = |thread: &RefCell<Thread>| {
+        let thread = thread.try_borrow().ok()?;
+        let plain = thread.lent.iter().map(|lent| lent.shard);
+        Some(plain.chain(thread.table.shards()).collect())
+    };
+    THREAD.try_with(lent).ok().flatten().unwrap_or_default()
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        for lent in self.lent.drain(..) {
+            // SAFETY: a thread-local without destructor, of this thread.
+            unsafe { (*lent.local).0.set(ptr::null()) };
+            lent.site.series.give_back(lent.shard);
+        }
+    }
+}
