@@ -5,15 +5,16 @@ use super::{
     alloc::{Mark, Tally, uncounted},
     keyed::{self, ValueRef},
     series::{LocalShard, late},
-    shard::{Cause, Extra, Shard, add},
+    shard::{Cause, Extra, Shard},
     site::{Owner, Site},
     thread::{self, Attached},
 };
 use crate::clock;
 use std::{
     borrow::Cow,
-    cell::Cell,
+    cell::{Cell, RefCell},
     mem::ManuallyDrop,
+    ptr,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::LocalKey,
 };
@@ -42,11 +43,11 @@ mod tag {
 #[must_use]
 #[derive(Debug)]
 pub struct Call<const ONE_IN: u32, const OBJECTIVE: bool> {
+    /// With a [`tag`].
     shard: *const Shard,
     start: u64,
     /// [`CALLEES`] of the caller.
     outer: u64,
-    allocated: Mark,
 }
 
 impl Site {
@@ -57,26 +58,33 @@ impl Site {
         local: &'static LocalKey<LocalShard>,
         owner: Owner,
     ) -> Call<ONE_IN, OBJECTIVE> {
-        let mode = MODE.load(Relaxed);
-        if mode == OFF {
-            return Call::off();
-        }
-        let shard = local.with(|local| local.0.get());
+        let mode = self.mode();
+        let mut shard = local.with(|local| local.0.get());
         if mode != FAST || shard.is_null() {
-            return self.enter_slow(local, owner);
+            if mode == OFF {
+                return Call::tagged(OFF_CALL);
+            }
+            shard = self.enter_slow::<ONE_IN>(local, owner);
+            if shard.addr() & tag::ALL != 0 {
+                return Call::tagged(shard);
+            }
         }
         // SAFETY: the thread was lent it and has not given it back.
         Call::begin(unsafe { &*shard })
     }
 
+    /// A thread's first call, or one that cannot take the fast path: then it has begun already, and the shard is tagged.
     #[cold]
     #[inline(never)]
-    fn enter_slow<const ONE_IN: u32, const OBJECTIVE: bool>(
+    fn enter_slow<const ONE_IN: u32>(
         &'static self,
         local: &'static LocalKey<LocalShard>,
         owner: Owner,
-    ) -> Call<ONE_IN, OBJECTIVE> {
-        Call::begin_attached(uncounted(|| self.attach::<ONE_IN>(local, owner)))
+    ) -> *const Shard {
+        match self.decide_mode() {
+            OFF => OFF_CALL,
+            _ => begin_slow::<ONE_IN>(uncounted(|| self.attach::<ONE_IN>(local, owner))),
+        }
     }
 
     /// This thread's shard.
@@ -95,49 +103,107 @@ impl Site {
         owner: Owner,
         values: impl FnOnce(&mut dyn FnMut(&[ValueRef<'_>])),
     ) -> Call<ONE_IN, OBJECTIVE> {
-        if MODE.load(Relaxed) == OFF {
-            return Call::off();
+        if self.decide_mode() == OFF {
+            return Call::tagged(OFF_CALL);
         }
         self.meet(owner, ONE_IN);
-        let mut call = Call::off();
+        let mut shard = OFF_CALL;
         values(&mut |values| {
-            call = Call::begin_attached(uncounted(|| keyed::attach(&keyed::series(self, values))));
+            shard = begin_slow::<ONE_IN>(uncounted(|| keyed::attach(&keyed::series(self, values))));
         });
-        call
+        if shard.addr() & tag::ALL != 0 {
+            return Call::tagged(shard);
+        }
+        // SAFETY: the thread was lent it and has not given it back.
+        Call::begin(unsafe { &*shard })
+    }
+}
+
+const OFF_CALL: *const Shard = ptr::without_provenance(tag::OFF);
+
+/// What a call remembers that did not take the fast path.
+#[derive(Clone, Copy)]
+struct Frame {
+    start: u64,
+    outer: u64,
+    allocated: Mark,
+}
+
+thread_local! {
+    /// The calls of this thread that did not take the fast path, innermost last.
+    static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Begins a call off the fast path and tags its shard; or leaves both alone, when the fast path will do.
+fn begin_slow<const ONE_IN: u32>(Attached { shard, late: is_late }: Attached) -> *const Shard {
+    if MODE.load(Relaxed) == FAST && !is_late {
+        return shard.as_ptr();
+    }
+    let _late = is_late.then(late);
+    let late_tag = if is_late { tag::LATE } else { 0 };
+    let tagged = |tag| shard.as_ptr().map_addr(|addr| addr | tag | late_tag);
+    // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
+    let shard = unsafe { shard.get() };
+    shard.start();
+    if ONE_IN > 1 && !due::<ONE_IN>(shard) {
+        return tagged(tag::UNTIMED);
+    }
+    // The thread may have no frames any more; then the call is only counted.
+    let outer = CALLEES.get();
+    let pushed = uncounted(|| {
+        FRAMES.try_with(|frames| {
+            let mut frames = frames.borrow_mut();
+            frames.push(Frame { start: 0, outer, allocated: Mark::NONE });
+            frames.len()
+        })
+    });
+    let Ok(depth) = pushed else { return tagged(tag::SLOW) };
+    CALLEES.set(0);
+    let allocated = Mark::begin();
+    let _ = FRAMES.try_with(|frames| {
+        if let Some(frame) = frames.borrow_mut().get_mut(depth - 1) {
+            *frame = Frame { start: clock::now(), outer, allocated };
+        }
+    });
+    tagged(tag::SLOW)
+}
+
+/// Ends a call that [`begin_slow`] began.
+#[cold]
+#[inline(never)]
+fn end_slow<const OBJECTIVE: bool>(tagged: *const Shard, ok: bool) {
+    // SAFETY: as in `begin_slow`.
+    let shard = unsafe { &*tagged.map_addr(|addr| addr & !tag::ALL) };
+    let _late = (tagged.addr() & tag::LATE != 0).then(late);
+    if tagged.addr() & tag::UNTIMED != 0 {
+        return shard.record_untimed();
+    }
+    let end = clock::now();
+    let frame = FRAMES.try_with(|frames| frames.borrow_mut().pop()).ok().flatten();
+    let frame = frame.unwrap_or(Frame { start: end, outer: 0, allocated: Mark::NONE });
+    let Tally { bytes, count } = frame.allocated.end();
+    let ticks = uncounted(|| shard.record(end.wrapping_sub(frame.start), CALLEES.get(), None));
+    CALLEES.set(frame.outer.wrapping_add(ticks));
+    shard.record_extra(Extra { busy: 0, allocated: bytes, allocations: count });
+    if OBJECTIVE && ok {
+        shard.judge(ticks);
     }
 }
 
 impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     #[inline(always)]
-    fn off() -> Self {
-        Self { shard: std::ptr::without_provenance(tag::OFF), start: 0, outer: 0, allocated: Mark::NONE }
+    const fn tagged(shard: *const Shard) -> Self {
+        Self { shard, start: 0, outer: 0 }
     }
 
     #[inline(always)]
     fn begin(shard: &Shard) -> Self {
         shard.start();
         if ONE_IN > 1 && !due::<ONE_IN>(shard) {
-            return Self { shard: tagged(shard, tag::UNTIMED), start: 0, outer: 0, allocated: Mark::NONE };
+            return Self::tagged(ptr::from_ref(shard).map_addr(|addr| addr | tag::UNTIMED));
         }
         let outer = CALLEES.replace(0);
-        Self { shard, outer, allocated: Mark::NONE, start: clock::counter() }
-    }
-
-    fn begin_attached(Attached { shard, late: is_late }: Attached) -> Self {
-        // SAFETY: the thread was lent it, or it is shared and locked here and at its end; either way its series lives on.
-        let shard = unsafe { shard.get() };
-        if MODE.load(Relaxed) == FAST && !is_late {
-            return Self::begin(shard);
-        }
-        let _late = is_late.then(late);
-        let late_tag = if is_late { tag::LATE } else { 0 };
-        shard.start();
-        if ONE_IN > 1 && !due::<ONE_IN>(shard) {
-            let shard = tagged(shard, tag::UNTIMED | late_tag);
-            return Self { shard, start: 0, outer: 0, allocated: Mark::NONE };
-        }
-        let shard = tagged(shard, tag::SLOW | late_tag);
-        Self { shard, outer: CALLEES.replace(0), allocated: Mark::begin(), start: clock::now() }
+        Self { shard, outer, start: clock::counter() }
     }
 
     /// The call returned; `failure` is the type of its error.
@@ -146,7 +212,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
         let call = ManuallyDrop::new(self);
         match failure {
             None => call.end(true),
-            Some(name) => call.end_badly(Cause::Error(&name)),
+            Some(name) => end_badly(&call, Cause::Error(&name)),
         }
     }
 
@@ -156,62 +222,58 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
         Guard { call: ManuallyDrop::new(self), panicking: std::thread::panicking() }
     }
 
-    fn tags(&self) -> usize {
-        self.shard.addr() & tag::ALL
-    }
-
-    fn shard(&self) -> &Shard {
-        // SAFETY: not called when it is off; then it is a shard that the thread was lent, or a shared one.
-        unsafe { &*self.shard.map_addr(|addr| addr & !tag::ALL) }
-    }
-
     #[inline(always)]
     fn end(&self, ok: bool) {
-        match self.tags() {
-            0 => {}
-            tag::UNTIMED if ONE_IN > 1 => return self.shard().record_untimed(),
-            tag::OFF => return,
-            _ => return self.end_slow(ok),
-        }
-        let ticks = clock::counter().wrapping_sub(self.start);
-        let shard = self.shard();
-        let ticks = shard.record(ticks, CALLEES.get(), None);
-        CALLEES.set(self.outer.wrapping_add(ticks));
-        if OBJECTIVE && ok && ticks <= shard.limit.load(Relaxed) {
-            add(&shard.second, 1);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn end_slow(&self, ok: bool) {
-        let shard = self.shard();
-        let _late = (self.tags() & tag::LATE != 0).then(late);
-        if self.tags() & tag::UNTIMED != 0 {
-            return shard.record_untimed();
-        }
-        let ticks = clock::now().wrapping_sub(self.start);
-        let Tally { bytes, count } = self.allocated.end();
-        let ticks = uncounted(|| shard.record(ticks, CALLEES.get(), None));
-        CALLEES.set(self.outer.wrapping_add(ticks));
-        shard.record_extra(Extra { busy: 0, allocated: bytes, allocations: count });
-        if OBJECTIVE && ok && ticks <= shard.limit.load(Relaxed) {
-            add(&shard.second, 1);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn end_badly(&self, cause: Cause<'_>) {
-        if self.tags() == tag::OFF {
+        let tags = self.shard.addr() & tag::ALL;
+        if tags != 0 {
+            if ONE_IN > 1 && tags == tag::UNTIMED {
+                // SAFETY: the thread was lent it and has not given it back.
+                unsafe { &*self.shard.map_addr(|addr| addr - tag::UNTIMED) }.record_untimed();
+            } else if tags != tag::OFF {
+                end_slow::<OBJECTIVE>(self.shard, ok);
+            }
             return;
         }
-        {
-            let _late = (self.tags() & tag::LATE != 0).then(late);
-            uncounted(|| self.shard().fail(cause));
+        let ticks = clock::counter().wrapping_sub(self.start);
+        // SAFETY: the thread was lent it and has not given it back.
+        let shard = unsafe { &*self.shard };
+        let callees = CALLEES.get();
+        let recorded = shard.record_fast(ticks, callees);
+        if recorded {
+            CALLEES.set(self.outer.wrapping_add(ticks));
+            if OBJECTIVE && ok {
+                shard.judge(ticks);
+            }
+        } else {
+            end_unusual::<OBJECTIVE>(shard, ticks, self.outer, ok);
         }
-        self.end(false);
     }
+}
+
+/// A duration that is the longest yet, or whose bucket is not in the window.
+#[cold]
+#[inline(never)]
+fn end_unusual<const OBJECTIVE: bool>(shard: &Shard, ticks: u64, outer: u64, ok: bool) {
+    let ticks = shard.record(ticks, CALLEES.get(), None);
+    CALLEES.set(outer.wrapping_add(ticks));
+    if OBJECTIVE && ok {
+        shard.judge(ticks);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn end_badly<const ONE_IN: u32, const OBJECTIVE: bool>(call: &Call<ONE_IN, OBJECTIVE>, cause: Cause<'_>) {
+    if call.shard == OFF_CALL {
+        return;
+    }
+    {
+        let _late = (call.shard.addr() & tag::LATE != 0).then(late);
+        // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
+        let shard = unsafe { &*call.shard.map_addr(|addr| addr & !tag::ALL) };
+        uncounted(|| shard.fail(cause));
+    }
+    call.end(false);
 }
 
 /// Whether this call is the one in `ONE_IN` that is timed.
@@ -223,14 +285,11 @@ pub(super) fn due<const ONE_IN: u32>(shard: &Shard) -> bool {
     due
 }
 
-fn tagged(shard: *const Shard, tag: usize) -> *const Shard {
-    shard.map_addr(|addr| addr | tag)
-}
-
 impl<const ONE_IN: u32, const OBJECTIVE: bool> Drop for Call<ONE_IN, OBJECTIVE> {
     #[inline]
     fn drop(&mut self) {
-        self.end_badly(Cause::Panic);
+        let call = Self { shard: self.shard, start: self.start, outer: self.outer };
+        end_badly(&ManuallyDrop::new(call), Cause::Panic);
     }
 }
 
@@ -249,7 +308,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Guard<ONE_IN, OBJECTIVE> {
         let guard = ManuallyDrop::new(self);
         match failure {
             None => guard.call.end(true),
-            Some(name) => guard.call.end_badly(Cause::Error(&name)),
+            Some(name) => end_badly(&guard.call, Cause::Error(&name)),
         }
     }
 }
@@ -257,7 +316,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Guard<ONE_IN, OBJECTIVE> {
 impl<const ONE_IN: u32, const OBJECTIVE: bool> Drop for Guard<ONE_IN, OBJECTIVE> {
     fn drop(&mut self) {
         match !self.panicking && std::thread::panicking() {
-            true => self.call.end_badly(Cause::Panic),
+            true => end_badly(&self.call, Cause::Panic),
             false => self.call.end(true),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     call::{CALLEES, Key, due},
     keyed::{self, ValueRef},
     series::{LocalShard, late},
-    shard::{Cause, Extra, add},
+    shard::{Cause, Extra},
     site::{Owner, Site},
     thread::Attached,
 };
@@ -30,7 +30,7 @@ impl Site {
         owner: Owner,
         values: impl FnOnce(&mut dyn FnMut(&[ValueRef<'_>])),
     ) -> Option<Key> {
-        if MODE.load(Relaxed) == OFF {
+        if self.decide_mode() == OFF {
             return None;
         }
         self.meet(owner, 1);
@@ -97,7 +97,9 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Profiled<
 
     #[inline(always)]
     fn begin(&mut self) {
-        if MODE.load(Relaxed) == OFF {
+        let (site, ..) = (self.place)();
+        let mode = site.mode();
+        if mode == OFF || (mode != FAST && site.decide_mode() == OFF) {
             self.state = State::Silent;
             return;
         }
@@ -136,8 +138,8 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Profiled<
         let Tally { bytes: allocated, count: allocations } = self.allocated;
         shard.record_extra(Extra { busy: self.busy, allocated, allocations });
         let ticks = shard.record(end.wrapping_sub(self.start), self.callees, Some(self.busy));
-        if OBJECTIVE && ok && ticks <= shard.limit.load(Relaxed) {
-            add(&shard.second, 1);
+        if OBJECTIVE && ok {
+            shard.judge(ticks);
         }
     }
 

@@ -37,8 +37,10 @@ use std::{
     time::SystemTime,
 };
 
+/// A site has not been told yet.
+const UNDECIDED: u8 = 0;
 /// Nothing is recorded.
-const OFF: u8 = 0;
+const OFF: u8 = 3;
 /// Calls read the time-stamp counter, and nothing else.
 const FAST: u8 = 1;
 /// Calls read another clock, or memory is counted.
@@ -63,7 +65,7 @@ pub(crate) fn start() {
         clock::init();
         histogram::init();
         let fast = clock::has_counter() && !alloc::is_installed();
-        MODE.store(if fast { FAST } else { SLOW }, Relaxed);
+        set_mode(if fast { FAST } else { SLOW });
     }
     *users += 1;
 }
@@ -73,8 +75,13 @@ pub(crate) fn stop() {
     let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
     *users = users.saturating_sub(1);
     if *users == 0 {
-        MODE.store(OFF, Relaxed);
+        set_mode(OFF);
     }
+}
+
+fn set_mode(mode: u8) {
+    MODE.store(mode, Relaxed);
+    inventory::iter::<&'static Site>.into_iter().for_each(|site| site.set_mode(mode));
 }
 
 /// When recording first began.

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -49,6 +49,8 @@ pub struct Spec {
 pub struct Site {
     pub(super) spec: Spec,
     owner: OnceLock<&'static str>,
+    /// A copy of [`MODE`](super::MODE), beside the function's code; 0 until it is needed.
+    mode: AtomicU8,
     /// One call in how many is timed.
     one_in: AtomicU32,
     asynchronous: AtomicBool,
@@ -64,6 +66,7 @@ impl Site {
         Self {
             spec,
             owner: OnceLock::new(),
+            mode: AtomicU8::new(0),
             one_in: AtomicU32::new(1),
             asynchronous: AtomicBool::new(false),
             series: Series::new(),
@@ -77,6 +80,25 @@ impl Site {
             Some(owner) => format!("{}::{}", short(owner), self.spec.name),
             None => self.spec.name.to_owned(),
         }
+    }
+
+    /// How calls are recorded.
+    #[inline(always)]
+    pub(super) fn mode(&self) -> u8 {
+        self.mode.load(Relaxed)
+    }
+
+    pub(super) fn set_mode(&self, mode: u8) {
+        self.mode.store(mode, Relaxed);
+    }
+
+    /// How calls are recorded, also where nobody has set it: in a library that was loaded later.
+    pub(super) fn decide_mode(&self) -> u8 {
+        if self.mode() == super::UNDECIDED {
+            // Not after `set_mode` of another thread: whoever changes the mode sets it in both places, this one last.
+            let _ = self.mode.compare_exchange(super::UNDECIDED, super::MODE.load(Relaxed), Relaxed, Relaxed);
+        }
+        self.mode()
     }
 
     /// What the macro knew.
