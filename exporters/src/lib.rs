@@ -2,6 +2,7 @@
 
 #[doc(hidden)]
 pub mod __private;
+mod backends;
 mod clock;
 mod error;
 mod exporter;
@@ -9,6 +10,8 @@ mod model;
 mod pipeline;
 mod record;
 
+#[cfg(feature = "prometheus")]
+pub use backends::prometheus;
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Receipt};
 pub use exporters_derive::*;

@@ -1,0 +1,4 @@
+//! The built-in exporters, one folder a backend.
+
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
