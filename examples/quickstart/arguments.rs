@@ -5,9 +5,9 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 pub(crate) const HELP: &str = "\
 Usage: quickstart [OPTIONS] [DIR]
 
-Reads all files below DIR (default: the sources of this workspace), counts their words, compresses and
-hashes them, and prints where the time went. Links, files over 16 MiB, and the directories .git and
-target are left out.
+Reads all files below DIR (default: the sources of this workspace), counts their words, compresses
+and hashes them, and prints where the time went. Links, files over 16 MiB, and the directories .git
+and target are left out.
 
 Options:
   --serve          go on, a round a second, and serve the metrics until interrupted
