@@ -16,5 +16,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use exporter::{AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Receipt};
 pub use exporters_derive::*;
 pub use model::*;
-pub use pipeline::{TestProfiler, test};
+pub use pipeline::{Builder, LegReport, Profiler, Report, ShutdownReport, TestProfiler, init, report, test};
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};

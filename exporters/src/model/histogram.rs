@@ -16,6 +16,14 @@ impl Histogram {
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
+
+    /// Adds `other`, if it has the same bounds.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if self.bounds == other.bounds {
+            self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
+            self.sum += other.sum;
+        }
+    }
 }
 
 /// A distribution over buckets `(base^(i-1), base^i]` with `base = 2^(2^-scale)`.

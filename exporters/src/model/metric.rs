@@ -1,7 +1,7 @@
 //! Metrics: sums, gauges and histograms, each point with its total and its change in the interval.
 
 use super::{Attributes, ExponentialHistogram, Histogram, Scope};
-use std::{borrow::Cow, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::SystemTime};
 
 /// One metric and all its series.
 #[derive(Clone, Debug)]
@@ -54,6 +54,39 @@ impl Data {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Adds the changes of an earlier interval; gives how many points were there already.
+    pub(crate) fn absorb(&mut self, earlier: &Self) -> usize {
+        match (self, earlier) {
+            (Self::Sum(mine), Self::Sum(theirs)) => {
+                absorb(&mut mine.points, &theirs.points, |a, b| *a = a.plus(*b))
+            }
+            // The later value stands.
+            (Self::Gauge(mine), Self::Gauge(theirs)) => absorb(mine, theirs, |_, _| ()),
+            (Self::Histogram(mine), Self::Histogram(theirs)) => absorb(mine, theirs, Histogram::merge),
+            (Self::ExponentialHistogram(mine), Self::ExponentialHistogram(theirs)) => {
+                absorb(mine, theirs, ExponentialHistogram::merge)
+            }
+            _ => 0,
+        }
+    }
+}
+
+fn absorb<T: Clone>(mine: &mut Vec<Point<T>>, theirs: &[Point<T>], add: impl Fn(&mut T, &T)) -> usize {
+    let index: HashMap<_, _> =
+        mine.iter().enumerate().map(|(at, point)| (Arc::as_ptr(&point.series), at)).collect();
+    let mut merged = 0;
+    for point in theirs {
+        match index.get(&Arc::as_ptr(&point.series)) {
+            Some(&at) => {
+                add(&mut mine[at].change, &point.change);
+                mine[at].exemplars.extend(point.exemplars.iter().cloned());
+                merged += 1;
+            }
+            None => mine.push(point.clone()),
+        }
+    }
+    merged
 }
 
 /// A sum: a counter when monotonic, else an up-down counter.
@@ -102,6 +135,15 @@ pub enum Number {
 }
 
 impl Number {
+    /// The sum; of two types it is a float.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::U64(a), Self::U64(b)) => Self::U64(a.saturating_add(b)),
+            (Self::I64(a), Self::I64(b)) => Self::I64(a.saturating_add(b)),
+            (a, b) => Self::F64(a.as_f64() + b.as_f64()),
+        }
+    }
+
     /// The number as a float; counts above 2^53 lose their last digits.
     pub fn as_f64(self) -> f64 {
         match self {

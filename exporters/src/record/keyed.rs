@@ -1,7 +1,7 @@
 //! Series told apart by attributes: a table per thread in front of one per site, capped.
 
 use super::{
-    series::{Series, ShardRef},
+    series::{Series, ShardRef, lending},
     shard::Shard,
     site::Site,
     thread::{self, Attached},
@@ -227,6 +227,7 @@ impl KeyedSeries {
     }
 
     fn find(&self, site: &'static Site, hash: u64, wanted: &[ValueRef<'_>]) -> Arc<Keyed> {
+        let _lending = lending();
         let mut sets = self.sets();
         let Sets { by_hash, len, overflow } = &mut *sets;
         let by_hash = by_hash.get_or_insert_default();
@@ -252,12 +253,14 @@ impl KeyedSeries {
 
     /// Has threads look `set` up again before they use it.
     pub(crate) fn retire(&self, set: &Keyed) {
+        let _lending = lending();
         let _sets = self.sets();
         set.retired.store(true, Relaxed);
     }
 
     /// Drops what was retired and that nobody looked up since; tells whether `set` went.
     pub(crate) fn drop_retired(&self, set: &Arc<Keyed>) -> bool {
+        let _lending = lending();
         let mut sets = self.sets();
         if !set.retired.load(Relaxed) {
             return false;

@@ -77,6 +77,7 @@ impl Series {
 
     /// A shard for a thread: one that another thread left (unless it must be `fresh`), or a new one.
     pub(crate) fn lend(&self, limit: u64, fresh: bool) -> ShardRef {
+        let _lending = lending();
         let mut shards = self.shards();
         let left = if fresh { None } else { shards.free.pop() };
         left.unwrap_or_else(|| {
@@ -88,11 +89,13 @@ impl Series {
 
     /// The thread ends.
     pub(crate) fn give_back(&self, shard: ShardRef) {
+        let _lending = lending();
         self.shards().free.push(shard);
     }
 
     /// The shard of all threads that have none any more.
     pub(crate) fn lend_late(&self, limit: u64) -> ShardRef {
+        let _lending = lending();
         let mut shards = self.shards();
         if let Some(shard) = shards.late {
             return shard;
@@ -125,6 +128,12 @@ impl Drop for Series {
             drop(unsafe { Box::from_raw(shard.0.as_ptr()) });
         }
     }
+}
+
+/// Held while shards and series change hands, so that a fork finds none of their locks taken.
+pub(super) fn lending() -> MutexGuard<'static, ()> {
+    static LENDING: Mutex<()> = Mutex::new(());
+    LENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Held while writing to a late shard.

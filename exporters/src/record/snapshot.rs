@@ -12,7 +12,7 @@ use crate::model::{Metric, ProfileMetrics, Resource};
 use std::{
     collections::HashMap,
     mem, ptr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -21,6 +21,10 @@ pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 
 /// Held while shards are read, so that windows they replaced can be freed in between.
 static READING: Mutex<()> = Mutex::new(());
+
+pub(super) fn reading() -> MutexGuard<'static, ()> {
+    READING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Reads all series, again and again.
 #[derive(Debug)]
@@ -127,7 +131,7 @@ impl Collector {
     }
 
     fn read(&mut self, take_max: bool) {
-        let reading = READING.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = reading();
         // SAFETY: the lock is held, so nobody reads.
         unsafe { Window::free_retired() };
         let mut readings: HashMap<*const (), (&'static Site, Option<Arc<Keyed>>, Totals)> = HashMap::new();

@@ -10,7 +10,7 @@ use super::{
 use std::{
     alloc::{self, Layout},
     ptr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Room on either side of a bucket that made the window grow.
@@ -27,7 +27,13 @@ pub(crate) struct Window {
 /// Windows that were replaced, and that a drain may still be reading.
 static RETIRED: Mutex<Vec<Retired>> = Mutex::new(Vec::new());
 
-struct Retired(*mut Window);
+pub(super) struct Retired(*mut Window);
+pub(super) type RetiredGuard = MutexGuard<'static, Vec<Retired>>;
+
+pub(super) fn retired() -> RetiredGuard {
+    RETIRED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 // SAFETY: a retired window is only ever freed.
 unsafe impl Send for Retired {}
 
@@ -105,7 +111,7 @@ impl Window {
 
     /// Has `window` freed once no drain can be reading it.
     pub(crate) fn retire(window: *mut Self) {
-        RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(Retired(window));
+        retired().push(Retired(window));
     }
 
     /// Frees what was retired.
@@ -113,7 +119,7 @@ impl Window {
     /// # Safety
     /// Nobody is [reading](super::shard::Shard::read).
     pub(crate) unsafe fn free_retired() {
-        let retired = std::mem::take(&mut *RETIRED.lock().unwrap_or_else(PoisonError::into_inner));
+        let retired = std::mem::take(&mut *retired());
         for Retired(window) in retired {
             // SAFETY: it was taken out of its shard before it was retired.
             unsafe { Self::free(window) };

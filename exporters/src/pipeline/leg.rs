@@ -1,0 +1,228 @@
+//! One exporter with its task, and the books of what it was given.
+
+use crate::{AnyExporter, Batch, BatchId, Error, ErrorKind, Exporter, Info, ProfileMetrics, Result, Signal};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::Instant,
+};
+use tokio::sync::Notify;
+
+/// An exporter that is sent snapshots.
+///
+/// Metrics are state: a snapshot that comes before the one ahead of it has gone is merged with it, so that the sums stay exact
+/// and no more than two snapshots are held, however long the backend takes.
+#[derive(Debug)]
+pub(super) struct Leg {
+    exporter: AnyExporter,
+    name: Arc<str>,
+    instance: u128,
+    work: Mutex<Work>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    pending: Option<Arc<ProfileMetrics>>,
+    requests: Vec<Request>,
+    sequence: u64,
+    books: Books,
+}
+
+/// `accepted = exported + rejected + merged + dropped + buffered`, whenever nothing is on its way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Books {
+    accepted: u64,
+    exported: u64,
+    rejected: u64,
+    merged: u64,
+    dropped: u64,
+    buffered: u64,
+}
+
+#[derive(Debug)]
+struct Request {
+    /// Or only to flush.
+    shutdown: bool,
+    done: Arc<Done>,
+}
+
+/// Tells a thread that waits what came of its request.
+#[derive(Debug, Default)]
+pub(super) struct Done(Mutex<Option<Result<()>>>, Condvar);
+
+impl Done {
+    fn set(&self, result: Result<()>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.1.notify_all();
+    }
+
+    /// Waits, at most until the deadline. Uses no thread-local, since a thread's may be gone when the program ends.
+    pub(super) fn wait(&self, deadline: Instant) -> Result<()> {
+        let result = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.1.wait_timeout_while(result, left, |result| result.is_none());
+        let (mut result, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        result.take().unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Timeout, "the exporter was not done at the deadline"))
+        })
+    }
+}
+
+/// What became of the items that an exporter was given; an item is one series' point of one snapshot.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LegReport {
+    /// The exporter's name.
+    pub name: String,
+    /// Items it was given.
+    pub accepted: u64,
+    /// Items its backend took.
+    pub exported: u64,
+    /// Items its backend refused.
+    pub rejected: u64,
+    /// Items that were added to those of a later snapshot.
+    pub merged: u64,
+    /// Items given up after an error that trying again would not cure.
+    pub dropped: u64,
+    /// Items it still held when the deadline came.
+    pub buffered: u64,
+    /// Why not all is well.
+    pub error: Option<Error>,
+}
+
+impl Leg {
+    pub(super) fn new(exporter: AnyExporter, info: Info, instance: u128) -> Self {
+        let name = info.name.into();
+        Self { exporter, name, instance, work: Mutex::default(), wake: Notify::new() }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives it a snapshot. Never waits for the backend.
+    pub(super) fn offer(&self, metrics: &Arc<ProfileMetrics>) {
+        let mut work = self.work();
+        work.books.accepted += metrics.len() as u64;
+        work.keep(metrics.clone());
+        drop(work);
+        self.wake.notify_one();
+    }
+
+    /// Asks it to send what it has, and to stop if `shutdown`.
+    pub(super) fn request(&self, shutdown: bool) -> Arc<Done> {
+        let done = Arc::<Done>::default();
+        self.work().requests.push(Request { shutdown, done: done.clone() });
+        self.wake.notify_one();
+        done
+    }
+
+    /// The state of the books, and why not all is well.
+    pub(super) fn report(&self, error: Option<Error>) -> LegReport {
+        let Books { accepted, exported, rejected, merged, dropped, buffered } = self.work().books;
+        LegReport {
+            name: self.name.to_string(),
+            accepted,
+            exported,
+            rejected,
+            merged,
+            dropped,
+            buffered,
+            error,
+        }
+    }
+
+    /// Sends what it is given, until it is asked to stop.
+    pub(super) async fn run(self: Arc<Self>) {
+        loop {
+            self.wake.notified().await;
+            let requests = std::mem::take(&mut self.work().requests);
+            let mut result = self.send().await;
+            let mut stop = false;
+            for request in requests {
+                let finished = match request.shutdown {
+                    true => caught(self.exporter.shutdown()).await,
+                    false => caught(self.exporter.flush()).await,
+                };
+                stop |= request.shutdown;
+                let sent = std::mem::replace(&mut result, Ok(()));
+                request.done.set(sent.and(finished));
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    async fn send(&self) -> Result<()> {
+        let (metrics, sequence) = {
+            let mut work = self.work();
+            let Some(metrics) = work.pending.take() else { return Ok(()) };
+            work.sequence += 1;
+            (metrics, work.sequence)
+        };
+        let id = BatchId { instance: self.instance, leg: self.name.clone(), sequence, part: 0 };
+        let items = metrics.len() as u64;
+        let answer = match self.exporter.capability().metrics {
+            true => caught(self.exporter.export(Batch::new(id, Signal::Metrics(metrics.clone())))).await,
+            false => Err(Error::new(ErrorKind::Unsupported, "the exporter does not take metrics")),
+        };
+        let mut work = self.work();
+        work.books.buffered -= items;
+        match answer {
+            Ok(receipt) => {
+                let rejected = (receipt.rejected as u64).min(items);
+                work.books.rejected += rejected;
+                work.books.exported += items - rejected;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
+                match error.is_retryable() {
+                    true => work.put_back(metrics),
+                    false => work.books.dropped += items,
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Holds a snapshot, merged with one that has not gone yet.
+    fn keep(&mut self, later: Arc<ProfileMetrics>) {
+        self.books.buffered += later.len() as u64;
+        let earlier = self.pending.replace(later);
+        earlier.into_iter().for_each(|earlier| self.merge(&earlier));
+    }
+
+    /// Holds a snapshot again that could not be sent.
+    fn put_back(&mut self, earlier: Arc<ProfileMetrics>) {
+        self.books.buffered += earlier.len() as u64;
+        match self.pending {
+            Some(_) => self.merge(&earlier),
+            None => self.pending = Some(earlier),
+        }
+    }
+
+    fn merge(&mut self, earlier: &ProfileMetrics) {
+        if let Some(later) = &mut self.pending {
+            let merged = Arc::make_mut(later).absorb(earlier) as u64;
+            self.books.merged += merged;
+            self.books.buffered -= merged;
+        }
+    }
+}
+
+/// Runs foreign code; a panic is its error, and costs nothing else.
+async fn caught<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(Error::new(ErrorKind::Unexpected, "the exporter panicked"))))
+    })
+    .await
+}
