@@ -15,6 +15,7 @@ use super::{
     sync::{
         AtomicPtr, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
+        OwnerLoad,
     },
     window::Window,
 };
@@ -95,7 +96,7 @@ pub(crate) struct Extra {
 /// Raises a cell that nobody else writes.
 #[inline(always)]
 pub(super) fn add(cell: &AtomicU64, n: u64) {
-    cell.store(cell.load(Relaxed).wrapping_add(n), Release);
+    cell.store(cell.own().wrapping_add(n), Release);
 }
 
 impl Shard {
@@ -128,13 +129,13 @@ impl Shard {
     /// Whether the call that just began is the first.
     #[inline(always)]
     pub(crate) fn is_first(&self) -> bool {
-        self.started.load(Relaxed) == 1
+        self.started.own() == 1
     }
 
     /// A call ends after `ticks`, of which `callees` were spent in profiled callees; if `busy` is given, that is what they were a
     /// part of. Gives the duration that was recorded.
     pub(crate) fn record(&self, mut ticks: u64, callees: u64, busy: Option<u64>) -> u64 {
-        let previous = self.pending.load(Relaxed);
+        let previous = self.pending.own();
         if ticks > self.max.load(Relaxed) {
             ticks = self.new_max(ticks);
         }
@@ -143,7 +144,7 @@ impl Shard {
         add(&self.own, busy.unwrap_or(ticks).wrapping_sub(callees));
         let bucket = histogram::index(previous);
         // SAFETY: only the owner replaces the window, and the owner is here.
-        match unsafe { Window::bucket(self.window.load(Relaxed), bucket) } {
+        match unsafe { Window::bucket(self.window.own(), bucket) } {
             Some(count) => add(count, 1),
             None => self.miss(bucket),
         }
@@ -155,9 +156,9 @@ impl Shard {
     /// nothing and says so. One exit for both keeps the code at a call small.
     #[inline(always)]
     pub(crate) fn record_fast(&self, ticks: u64, callees: u64) -> bool {
-        let bucket = histogram::index(self.pending.load(Relaxed));
+        let bucket = histogram::index(self.pending.own());
         // SAFETY: only the owner replaces the window, and the owner is here.
-        let count = unsafe { Window::bucket(self.window.load(Relaxed), bucket) };
+        let count = unsafe { Window::bucket(self.window.own(), bucket) };
         let Some(count) = count else { return false };
         if ticks > self.max.load(Relaxed) {
             return false;
@@ -202,7 +203,7 @@ impl Shard {
         if bucket == 0 {
             return add(&self.zero, 1);
         }
-        let old = self.window.load(Relaxed);
+        let old = self.window.own();
         // SAFETY: only the owner replaces the window, and the owner is here.
         let grown = unsafe { Window::grown(old, bucket) };
         // SAFETY: as above; `bucket` is what the new window was made for.
@@ -226,7 +227,7 @@ impl Shard {
     pub(crate) fn fail(&self, cause: Cause<'_>) {
         let (name, cancelled) = cause.key();
         let name = super::keyed::truncate(name);
-        let head = self.failures.load(Relaxed);
+        let head = self.failures.own();
         let (mut at, mut len) = (head, 0);
         // SAFETY: nodes are never freed while the shard lives, and only the owner adds some.
         while let Some(failure) = unsafe { at.as_ref() } {
@@ -249,8 +250,8 @@ impl Shard {
 
     /// Whether every call that began in it ended in it.
     pub(crate) fn is_idle(&self, untimed: bool) -> bool {
-        let untimed = if untimed { self.second.load(Relaxed) } else { 0 };
-        self.started.load(Relaxed) == self.timed.load(Relaxed).wrapping_add(untimed)
+        let untimed = if untimed { self.second.own() } else { 0 };
+        self.started.own() == self.timed.own().wrapping_add(untimed)
     }
 
     /// The longest duration since it was set back.
@@ -281,11 +282,12 @@ impl Shard {
             }
             // A shard this busy will be read again; what is pending now will be in a bucket then.
             if attempt == 3 {
-                if reading.zero == u64::MAX {
-                    reading.zero = 0;
-                }
                 break;
             }
+        }
+        // The first call has not yet put the duration before it, which there was none of.
+        if reading.zero == u64::MAX {
+            reading.zero = 0;
         }
         reading.timed = self.timed.load(Acquire);
         reading.second = self.second.load(Acquire);
@@ -305,14 +307,14 @@ impl Shard {
 
 impl Drop for Shard {
     fn drop(&mut self) {
-        let mut at = self.failures.load(Relaxed);
+        let mut at = self.failures.own();
         while !at.is_null() {
             // SAFETY: made by `Box::into_raw` in `fail`; nobody else has the shard any more.
             let failure = unsafe { Box::from_raw(at) };
             at = failure.next;
         }
         // SAFETY: made by `Window::allocate`; nobody else has the shard any more.
-        unsafe { Window::free(self.window.load(Relaxed)) };
+        unsafe { Window::free(self.window.own()) };
     }
 }
 
@@ -356,5 +358,99 @@ impl Reading {
             self.counts.resize(at + 1, 0);
         }
         self.counts[at] += 1;
+    }
+}
+
+#[cfg(all(test, exporters_loom))]
+mod loom_tests {
+    use super::super::totals::Totals;
+    use super::*;
+    use loom::sync::Mutex;
+    use std::sync::Arc;
+
+    struct Lent(Arc<Shard>);
+
+    /// Two calls whose durations lie in different buckets, the second an error.
+    fn two_calls(shard: &Shard) {
+        shard.start();
+        shard.record(100, 0, None);
+        shard.start();
+        shard.fail(Cause::Error("e"));
+        shard.record(100_000, 0, None);
+    }
+
+    fn read(shard: &Shard) -> Totals {
+        let mut totals = Totals::default();
+        // SAFETY: one thread reads, and frees nothing meanwhile.
+        unsafe { totals.add_shard(shard, false, false) };
+        totals
+    }
+
+    fn durations(totals: &Totals) -> u64 {
+        totals.zero + totals.counts.iter().sum::<u64>()
+    }
+
+    fn explore(test: impl Fn() + Sync + Send + 'static) {
+        crate::clock::init();
+        histogram::init();
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        let explored = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counter = explored.clone();
+        model.check(move || {
+            counter.fetch_add(1, Relaxed);
+            test();
+        });
+        // A model that has nothing to explore proves nothing.
+        assert!(explored.load(Relaxed) > 1);
+    }
+
+    #[test]
+    fn loom_a_reading_never_counts_what_was_not_and_misses_nothing_at_rest() {
+        explore(|| {
+            let shard = Arc::new(Shard::new(0));
+            let owner = {
+                let shard = shard.clone();
+                loom::thread::spawn(move || two_calls(&shard))
+            };
+            let mut seen = read(&shard);
+            assert!(seen.ended <= seen.started && seen.ok <= 1 && durations(&seen) <= 2);
+            let second = read(&shard);
+            seen.raise(&second);
+            assert!(seen.ok <= 1 && durations(&seen) <= 2);
+            owner.join().unwrap();
+            seen.raise(&read(&shard));
+            assert_eq!((seen.started, seen.ended, seen.ok, durations(&seen)), (2, 2, 1, 2));
+            assert_eq!(seen.counts.iter().filter(|count| **count == 1).count(), 2);
+            // SAFETY: nobody reads.
+            unsafe { Window::free_retired() };
+        });
+    }
+
+    #[test]
+    fn loom_a_shard_that_changes_hands_keeps_its_counts() {
+        explore(|| {
+            let shard = Arc::new(Shard::new(0));
+            let free = Arc::new(Mutex::new(Some(Lent(shard.clone()))));
+            let borrow = |free: Arc<Mutex<Option<Lent>>>| {
+                move || {
+                    let lent = free.lock().unwrap().take();
+                    if let Some(lent) = lent {
+                        two_calls(&lent.0);
+                        *free.lock().unwrap() = Some(lent);
+                        return 2;
+                    }
+                    0
+                }
+            };
+            let other = loom::thread::spawn(borrow(free.clone()));
+            let mine = borrow(free)();
+            let calls = mine + other.join().unwrap();
+            let totals = read(&shard);
+            assert_eq!((totals.started, totals.ended, durations(&totals)), (calls, calls, calls));
+            assert_eq!(totals.failed("e", false), calls / 2);
+            // SAFETY: nobody reads.
+            unsafe { Window::free_retired() };
+        });
     }
 }

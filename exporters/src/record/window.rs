@@ -5,6 +5,7 @@ use super::{
     sync::{
         AtomicU64,
         Ordering::{Acquire, Relaxed},
+        OwnerLoad,
     },
 };
 use std::{
@@ -103,7 +104,7 @@ impl Window {
         for at in low..low + len {
             // SAFETY: `at` lies within both.
             if let (Some(from), Some(to)) = unsafe { (Self::bucket(old, at), Self::bucket(grown, at)) } {
-                to.store(from.load(Relaxed), Relaxed);
+                to.store(from.own(), Relaxed);
             }
         }
         grown
