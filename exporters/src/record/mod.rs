@@ -14,6 +14,8 @@ mod keyed;
 #[cfg(feature = "log-layer")]
 mod log_layer;
 #[cfg(feature = "log-layer")]
+mod log_metrics;
+#[cfg(feature = "log-layer")]
 mod logs;
 mod outcome;
 mod series;

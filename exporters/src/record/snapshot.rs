@@ -40,7 +40,7 @@ pub(crate) struct Collector {
     before: SystemTime,
     idle: Duration,
     #[cfg(feature = "log-layer")]
-    logs: super::logs::Logs,
+    logs: super::log_metrics::Logs,
 }
 
 // SAFETY: the pointers are only compared.
@@ -91,7 +91,7 @@ impl Collector {
             before: start,
             idle: IDLE,
             #[cfg(feature = "log-layer")]
-            logs: super::logs::Logs::new(start),
+            logs: super::log_metrics::Logs::new(start),
         };
         if from_now {
             collector.read(true);
