@@ -17,4 +17,6 @@ pub use exporter::{AnyExporter, Capability, Exporter, Health, Info, Layer, Memor
 pub use exporters_derive::*;
 pub use model::*;
 pub use pipeline::{Builder, LegReport, Profiler, Report, ShutdownReport, TestProfiler, init, report, test};
+#[cfg(feature = "log-layer")]
+pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};

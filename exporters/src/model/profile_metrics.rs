@@ -95,7 +95,7 @@ impl ProfileMetrics {
         (seconds > 0.0).then(|| change / seconds)
     }
 
-    /// Log messages seen by [`LogLayer`](crate::LogLayer) since the start.
+    /// Log messages seen by `LogLayer` since the start, those that were dropped included.
     pub fn total_messages(&self) -> Option<u64> {
         self.sum_of("log.messages").map(|(total, _)| total as u64)
     }
@@ -105,12 +105,12 @@ impl ProfileMetrics {
         self.per_second(self.sum_of("log.messages")?.1)
     }
 
-    /// Log messages that the wrapped layer would not take, since the start.
+    /// Log messages that the wrapped layer refused or panicked over, since the start.
     pub fn dropped_messages(&self) -> Option<u64> {
         self.sum_of("log.messages.dropped").map(|(total, _)| total as u64)
     }
 
-    /// Mean number of fields of a log message.
+    /// Mean number of fields of a log message, its text not counted.
     pub fn avg_fields_per_message(&self) -> Option<f64> {
         let messages = self.sum_of("log.messages")?.1;
         (messages > 0.0).then(|| Some(self.sum_of("log.messages.fields")?.1 / messages))?
@@ -123,7 +123,7 @@ impl ProfileMetrics {
         (count > 0).then(|| sum * 1e3 / count as f64)
     }
 
-    /// Log messages with an emoji in their text or an `emoji*` field, since the start.
+    /// Log messages with an emoji in their text or in a field, or with an `emoji*` field, since the start.
     pub fn emoji_message_count(&self) -> Option<u64> {
         let Data::Sum(sum) = &self.metric("log.messages")?.data else { return None };
         let with = sum.points.iter().filter(|point| is(&point.series.attributes, "emoji", "true"));

@@ -265,7 +265,7 @@ pub(crate) fn push(
 }
 
 /// The durations in seconds; each stands for `weight` calls.
-fn distribution(totals: &Totals, weight: u64) -> ExponentialHistogram {
+pub(super) fn distribution(totals: &Totals, weight: u64) -> ExponentialHistogram {
     let used = |count: &u64| *count > 0;
     let first = totals.counts.iter().position(used);
     let last = totals.counts.iter().rposition(used);

@@ -80,6 +80,8 @@ extern "C" fn in_child() {
         site.series.forget_all_but(&own);
         site.keyed.all().iter().for_each(|keyed| keyed.series.forget_all_but(&own));
     }
+    #[cfg(feature = "log-layer")]
+    super::logs::forget_other_threads();
     if let Some(hooks) = HOOKS.get() {
         (hooks.forget)();
     }

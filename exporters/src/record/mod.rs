@@ -5,10 +5,18 @@
 mod alloc;
 mod call;
 mod describe;
+#[cfg(feature = "log-layer")]
+mod emoji;
 pub(crate) mod fork;
 mod future;
 pub(crate) mod histogram;
 mod keyed;
+#[cfg(feature = "log-layer")]
+mod log_layer;
+#[cfg(feature = "log-layer")]
+mod log_metrics;
+#[cfg(feature = "log-layer")]
+mod logs;
 mod outcome;
 mod series;
 mod shard;
@@ -23,6 +31,8 @@ pub use alloc::ProfilingAllocator;
 pub use call::{Call, Guard};
 pub use future::Profiled;
 pub use keyed::{AttributeValue, ValueRef, value};
+#[cfg(feature = "log-layer")]
+pub use log_layer::LogLayer;
 pub use outcome::{ErrorType, Fallible, Infallible, Returned, Typed, error_if, failure_with, ok_if};
 pub use series::LocalShard;
 pub use site::{Objective, Owner, Site, Spec};

@@ -39,6 +39,8 @@ pub(crate) struct Collector {
     began: SystemTime,
     before: SystemTime,
     idle: Duration,
+    #[cfg(feature = "log-layer")]
+    logs: super::log_metrics::Logs,
 }
 
 // SAFETY: the pointers are only compared.
@@ -88,6 +90,8 @@ impl Collector {
             began: start,
             before: start,
             idle: IDLE,
+            #[cfg(feature = "log-layer")]
+            logs: super::log_metrics::Logs::new(start),
         };
         if from_now {
             collector.read(true);
@@ -95,6 +99,8 @@ impl Collector {
                 tracked.base = mem::take(&mut tracked.seen);
                 tracked.base.max = 0;
             }
+            #[cfg(feature = "log-layer")]
+            collector.logs.rebase();
         }
         collector
     }
@@ -115,8 +121,12 @@ impl Collector {
             tracked.before = mem::replace(&mut tracked.drained, tracked.seen.clone());
             !tracked.ends(idle)
         });
+        #[cfg(feature = "log-layer")]
+        self.logs.drain();
         let metrics = self.metrics();
         self.tracked.values_mut().for_each(|tracked| tracked.seen.max = 0);
+        #[cfg(feature = "log-layer")]
+        self.logs.forget_max();
         ProfileMetrics { resource: self.resource.clone(), interval: self.before..self.began, metrics }
     }
 
@@ -162,6 +172,11 @@ impl Collector {
                 });
             }
         }
+        #[cfg(feature = "log-layer")]
+        // SAFETY: the lock is held.
+        unsafe {
+            self.logs.read(self.whose, take_max);
+        }
         drop(reading);
         self.names.refresh(&self.sites);
         for (key, (site, keyed, totals)) in readings {
@@ -199,7 +214,11 @@ impl Collector {
             let change = tracked.drained.since(&tracked.before);
             push(&mut metrics, &mut tracked.labels, tracked.site, &tracked.seen, &change);
         }
-        metrics.finish()
+        #[cfg_attr(not(feature = "log-layer"), expect(unused_mut))]
+        let mut metrics = metrics.finish();
+        #[cfg(feature = "log-layer")]
+        metrics.extend(self.logs.metrics(self.whose));
+        metrics
     }
 }
 
