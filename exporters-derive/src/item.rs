@@ -145,9 +145,10 @@ impl From<TraitItemFn> for Function {
 }
 
 impl Body {
-    /// The body as a block within another one. The label keeps the compiler from advising to remove the braces.
+    /// The body as a block within another one. The parentheses, which are dropped, keep the compiler from advising
+    /// to remove the braces.
     pub(crate) fn within(&self) -> TokenStream {
-        quote_spanned!(Span::mixed_site()=> '_body: #self)
+        quote_spanned!(Span::mixed_site()=> (#self))
     }
 }
 

@@ -41,7 +41,7 @@ impl Shape {
             return Self::Future(future, output);
         }
         let track_caller = function.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
-        let closure = output.is_some_and(ty::has_closure);
+        let closure = output.is_some_and(ty::is_closure);
         if never || closure || sig.variadic.is_some() {
             Self::Guard { seen: false }
         } else if track_caller {

@@ -65,10 +65,17 @@ pub(crate) fn is_called_result(output: &ReturnType) -> bool {
     }
 }
 
-/// Whether this is `impl Fn…` or contains it: closures need it as it stands, to infer their arguments.
-pub(crate) fn has_closure(ty: &Type) -> bool {
+/// Whether this is `impl Fn…`: a closure takes the types of its arguments from there, so the body must stay
+/// where it is.
+pub(crate) fn is_closure(ty: &Type) -> bool {
     const TRAITS: [&str; 6] = ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"];
-    mentions(ty, "impl") && TRAITS.iter().any(|name| mentions(ty, name))
+    let Type::ImplTrait(ty) = ty else { return false };
+    ty.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => {
+            bound.path.segments.last().is_some_and(|last| TRAITS.iter().any(|name| last.ident == name))
+        }
+        _ => false,
+    })
 }
 
 /// How a function that is not `async` returns a future.

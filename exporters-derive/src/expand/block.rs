@@ -32,12 +32,10 @@ pub(crate) fn expand(input: TokenStream, record: bool) -> TokenStream {
     }
     let (private, enter, value) = (&site.private, site.enter(), local("value"));
     let failure = site.failure(None, &quote!(#value));
-    let label = matches!(&block, Expr::Block(block) if block.label.is_none())
-        .then(|| quote_spanned!(Span::mixed_site()=> '_block:));
-    // The block is an argument, so that what is expected of the whole is expected of it.
+    // In parentheses, lest the compiler advise to remove the braces; an argument, so that what is expected of the whole is expected of it.
     quote_spanned! {Span::mixed_site()=> {
         #declare
-        #private::observe(#enter.guard(), #label #block, |#value| #failure)
+        #private::observe(#enter.guard(), (#block), |#value| #failure)
     }}
 }
 

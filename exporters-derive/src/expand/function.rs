@@ -94,6 +94,7 @@ fn guard(site: &Site<'_>, function: &Function, body: &Body, seen: bool) -> Token
     quote_spanned! {Span::mixed_site()=>
         let #guard = #enter.guard();
         let #value: #ret = #body;
+        #[allow(unreachable_code)]
         #guard.finish(#failure);
         #value
     }

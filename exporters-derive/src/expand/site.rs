@@ -62,18 +62,17 @@ impl Site<'_> {
         let private = &self.private;
         let values = self.args.attributes.iter().map(|(_, value)| value);
         let with = local("with");
-        quote_spanned!(Span::mixed_site()=> |#with| #with([#(#private::value(&(#values))),*]))
+        quote_spanned!(Span::mixed_site()=> |#with| #with(&[#(#private::value(&(#values))),*]))
     }
 
     /// Enters a call of a synchronous function.
     pub(super) fn enter(&self) -> TokenStream {
         let (constants, owner) = (self.constants(), self.owner());
-        let count = self.args.attributes.len();
-        if count == 0 {
+        if self.args.attributes.is_empty() {
             return quote_spanned!(Span::mixed_site()=> __EXPORTERS_SITE.enter::<#constants>(&__EXPORTERS_LOCAL, #owner));
         }
         let values = self.values();
-        quote_spanned!(Span::mixed_site()=> __EXPORTERS_SITE.enter_keyed::<#constants, #count>(#owner, #values))
+        quote_spanned!(Span::mixed_site()=> __EXPORTERS_SITE.enter_keyed::<#constants>(#owner, #values))
     }
 
     /// Wraps a future; `ret` is the annotation of what it resolves to.
@@ -83,8 +82,8 @@ impl Site<'_> {
         let series = if self.args.attributes.is_empty() {
             quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None)
         } else {
-            let (count, values) = (self.args.attributes.len(), self.values());
-            quote_spanned!(Span::mixed_site()=> #private::core::option::Option::Some(__EXPORTERS_SITE.series::<#count>(#owner, #values)))
+            let values = self.values();
+            quote_spanned!(Span::mixed_site()=> __EXPORTERS_SITE.series(#owner, #values))
         };
         let value = local("value");
         let (parameter, failure) = match (ret, self.judges()) {

@@ -64,10 +64,10 @@ impl<'a, T> Infallible<'a> for Returned<'a, T> {
 
 /// `error_type = expr`: `expr` names the error.
 #[inline(always)]
-pub fn failure_with<'a, T, E, N: Into<Cow<'a, str>>>(
+pub fn failure_with<'a, 'n, T, E, N: Into<Cow<'n, str>>>(
     returned: &'a Result<T, E>,
     name: impl FnOnce(&'a E) -> N,
-) -> Option<Cow<'a, str>> {
+) -> Option<Cow<'n, str>> {
     returned.as_ref().err().map(|error| name(error).into())
 }
 

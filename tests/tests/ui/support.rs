@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use exporters::{Attributes, Data, Number, Point};
+
 /// How the calls of one function ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Calls {
@@ -24,30 +26,36 @@ pub fn mixed(ok: u64, error: u64) -> Calls {
     Calls { ok, error, ..Calls::default() }
 }
 
-/// What was recorded while something ran.
+/// What was recorded while something ran: attributes, and the number of calls.
 #[derive(Debug)]
-pub struct Recorded {
-    events: Vec<(String, String, Vec<String>)>,
-}
+pub struct Recorded(Vec<(Attributes, u64)>);
 
 /// Runs something and hands out what it recorded.
 pub fn record<T>(run: impl FnOnce() -> T) -> Recorded {
-    let _ = exporters::__private::take();
+    let profiler = exporters::test();
     run();
-    Recorded { events: exporters::__private::take() }
+    let metrics = profiler.snapshot();
+    let Some(Data::Sum(calls)) = metrics.metric("function.calls").map(|metric| &metric.data) else {
+        return Recorded(Vec::new());
+    };
+    let count = |point: &Point<Number>| (point.series.attributes.clone(), point.change.as_f64() as u64);
+    Recorded(calls.points.iter().map(count).filter(|(_, calls)| *calls > 0).collect())
 }
 
 impl Recorded {
-    /// The calls of a function by its name; of a method annotated alone, by the end of its name.
-    #[track_caller]
+    fn function<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Attributes, u64)> {
+        self.0.iter().map(|(attributes, calls)| (attributes, *calls)).filter(move |(attributes, _)| attributes.get_str("function") == Some(name))
+    }
+
+    /// How the calls of a function ended.
     pub fn of(&self, name: &str) -> Calls {
         let mut calls = Calls::default();
-        for (_, outcome, _) in self.events.iter().filter(|(found, ..)| matches(found, name)) {
-            match outcome.as_str() {
-                "ok" => calls.ok += 1,
-                "panic" => calls.panic += 1,
-                "cancelled" => calls.cancelled += 1,
-                _ => calls.error += 1,
+        for (attributes, count) in self.function(name) {
+            match (attributes.get_str("result"), attributes.get_str("error.type")) {
+                (Some("ok"), _) => calls.ok += count,
+                (Some("cancelled"), _) => calls.cancelled += count,
+                (_, Some("panic")) => calls.panic += count,
+                _ => calls.error += count,
             }
         }
         calls
@@ -55,35 +63,27 @@ impl Recorded {
 
     /// The values of `error.type` of a function.
     pub fn errors(&self, name: &str) -> BTreeMap<String, u64> {
-        let mut errors = BTreeMap::new();
-        for (_, outcome, _) in self.events.iter().filter(|(found, ..)| matches(found, name)) {
-            if !["ok", "cancelled"].contains(&outcome.as_str()) {
-                *errors.entry(outcome.clone()).or_default() += 1;
-            }
-        }
-        errors
+        let error = |attributes: &Attributes| attributes.get_str("error.type").map(str::to_owned);
+        self.function(name).filter_map(|(attributes, calls)| Some((error(attributes)?, calls))).collect()
     }
 
-    /// The series of a function: the values of its attributes, with the number of calls.
-    pub fn series(&self, name: &str) -> BTreeMap<Vec<String>, u64> {
+    /// The values of these attributes, with the number of calls.
+    pub fn series(&self, name: &str, keys: &[&str]) -> BTreeMap<Vec<String>, u64> {
         let mut series = BTreeMap::new();
-        for (_, _, keys) in self.events.iter().filter(|(found, ..)| matches(found, name)) {
-            *series.entry(keys.clone()).or_default() += 1;
+        for (attributes, calls) in self.function(name) {
+            let values = keys.iter().map(|key| attributes.get(key).map_or("-".into(), ToString::to_string)).collect();
+            *series.entry(values).or_default() += calls;
         }
         series
     }
 
     /// The names of all functions that were called.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.events.iter().map(|(name, ..)| name.clone()).collect();
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.0.iter().filter_map(|(attributes, _)| attributes.get_str("function")).collect();
         names.sort();
         names.dedup();
         names
     }
-}
-
-fn matches(found: &str, name: &str) -> bool {
-    found == name || found.ends_with(&format!("::{name}"))
 }
 
 /// Runs a future on this thread.

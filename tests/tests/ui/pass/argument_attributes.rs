@@ -50,10 +50,10 @@ fn main() {
         assert_eq!(block_on(job(2).again(0)), 2);
         assert_eq!(*job(3).grow(), 3);
     });
-    let series: Vec<_> = recorded.series("run").into_iter().collect();
+    let series: Vec<_> = recorded.series("run", &["queue", "messaging.destination.name", "type", "big"]).into_iter().collect();
     let values = |label: &str, big: &str| ["mail", label, "3", big].map(str::to_owned).to_vec();
     assert_eq!(series, [(values("mail-1", "false"), 1), (values("mail-20", "true"), 1)]);
-    assert_eq!(recorded.series("run_later").into_keys().next().unwrap()[..2], ["mail", "m"]);
-    assert_eq!(recorded.series("again").into_keys().next().unwrap(), ["mail"]);
-    assert_eq!(recorded.series("grow").into_keys().next().unwrap(), ["mail"]);
+    assert_eq!(recorded.series("run_later", &["queue", "label"]).into_keys().next().unwrap(), ["mail", "m"]);
+    assert_eq!(recorded.series("Job::again", &["queue"]).into_keys().next().unwrap(), ["mail"]);
+    assert_eq!(recorded.series("Job::grow", &["queue"]).into_keys().next().unwrap(), ["mail"]);
 }

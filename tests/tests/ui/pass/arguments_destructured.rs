@@ -52,6 +52,6 @@ fn main() {
     });
     assert_eq!(recorded.of("sync"), ok(1));
     assert_eq!(recorded.of("on_await"), ok(1));
-    assert_eq!(recorded.series("keyed").into_keys().next().unwrap(), ["1", "mail"]);
-    assert_eq!(recorded.series("keyed_sync").into_keys().next().unwrap(), ["1", "mail"]);
+    assert_eq!(recorded.series("keyed", &["a", "queue"]).into_keys().next().unwrap(), ["1", "mail"]);
+    assert_eq!(recorded.series("keyed_sync", &["a", "queue"]).into_keys().next().unwrap(), ["1", "mail"]);
 }

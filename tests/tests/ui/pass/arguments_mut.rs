@@ -1,9 +1,9 @@
 //! `mut` arguments, unused ones, and ones with attributes.
+#![deny(warnings)]
 
 #[path = "../support.rs"]
 mod support;
 
-#![deny(warnings)]
 use exporters::profiled;
 use support::{block_on, ok, record};
 

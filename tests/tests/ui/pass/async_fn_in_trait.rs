@@ -1,9 +1,9 @@
 //! `async fn` in traits: default bodies, implementations, and mixtures with `impl Future`.
+#![deny(refining_impl_trait)]
 
 #[path = "../support.rs"]
 mod support;
 
-#![deny(refining_impl_trait)]
 use std::future::Future;
 
 use exporters::profiled;
@@ -43,6 +43,6 @@ fn main() {
         })
     });
     assert_eq!(recorded.of("Memory::fetch"), mixed(2, 1));
-    assert_eq!(recorded.of("twice"), mixed(1, 1));
-    assert_eq!(recorded.of("count"), ok(1));
+    assert_eq!(recorded.of("Memory::twice"), mixed(1, 1));
+    assert_eq!(recorded.of("Memory::count"), ok(1));
 }

@@ -46,6 +46,6 @@ fn main() {
             assert_eq!(*World.run().await, 1);
         })
     });
-    assert_eq!(recorded.of("greet"), mixed(1, 1));
-    assert_eq!(recorded.of("run"), ok(1));
+    assert_eq!(recorded.of("World::greet"), mixed(1, 1));
+    assert_eq!(recorded.of("World::run"), ok(1));
 }

@@ -1,9 +1,9 @@
 //! Documentation, lints, conditions and the rest stay on the function.
+#![deny(missing_docs, warnings)]
 
 #[path = "../support.rs"]
 mod support;
 
-#![deny(missing_docs, warnings)]
 use exporters::profiled;
 use support::{block_on, ok, record};
 

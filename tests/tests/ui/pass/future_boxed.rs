@@ -72,6 +72,6 @@ fn main() {
     assert_eq!(recorded.of("with_return"), ok(2));
     assert_eq!(recorded.of("alias"), mixed(0, 1));
     assert_eq!(recorded.of("unpin"), ok(1));
-    assert_eq!(recorded.of("call"), ok(1));
+    assert_eq!(recorded.of("Client::call"), ok(1));
     assert_eq!(recorded.of("stuck"), Calls { cancelled: 1, ..Calls::default() });
 }

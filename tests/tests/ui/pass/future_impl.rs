@@ -57,6 +57,6 @@ fn main() {
     assert_eq!(recorded.of("parse"), mixed(1, 1));
     assert_eq!(recorded.of("prepared"), ok(1));
     assert_eq!(recorded.of("of_impl"), mixed(0, 1));
-    assert_eq!(recorded.of("call"), ok(1));
+    assert_eq!(recorded.of("Client::call"), ok(1));
     assert_eq!(recorded.of("never_ending"), Calls { cancelled: 1, ..Calls::default() });
 }

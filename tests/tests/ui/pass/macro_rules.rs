@@ -15,7 +15,7 @@ macro_rules! getter {
         }
     };
 }
-getter!(plus_one, n, u32, n);
+getter!(plus_one, n: u32, n);
 
 trait Run {
     async fn run(&self, n: u32) -> Result<u32, ()>;
@@ -54,7 +54,7 @@ outside! {
 
 fn main() {
     let recorded = record(|| {
-        assert_eq!(plus_one!(), 3);
+        assert_eq!(plus_one(2), 3);
         assert_eq!(block_on(A { field: 1 }.run(1)), Ok(2));
         assert!(block_on(B { field: 1 }.run(0)).is_err());
         assert_eq!(with_block(), 5);
@@ -66,10 +66,3 @@ fn main() {
     assert_eq!(recorded.of("with_block"), ok(1));
     assert_eq!(recorded.of("passed_on"), ok(1));
 }
-
-macro_rules! plus_one {
-    () => {
-        plus_one(2)
-    };
-}
-use plus_one;

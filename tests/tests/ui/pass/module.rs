@@ -7,7 +7,14 @@ use support::{block_on, ok, record};
 
 #[exporters::profiled]
 mod shop {
+    #![deny(unused)]
     use exporters::profiled;
+
+    macro_rules! nothing {
+        () => {
+            0
+        };
+    }
 
     pub struct Cart(pub u32);
 
@@ -55,19 +62,7 @@ mod shop {
             super::left_out();
             nothing!()
         }
-        #[allow(unused_macros)]
-        macro_rules! unused {
-            () => {};
-        }
-        use nothing;
     }
-
-    macro_rules! nothing {
-        () => {
-            0
-        };
-    }
-    use nothing;
 }
 
 fn main() {

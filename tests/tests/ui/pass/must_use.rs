@@ -1,9 +1,9 @@
 //! What is returned is still warned about when unused.
+#![deny(unused_must_use)]
 
 #[path = "../support.rs"]
 mod support;
 
-#![deny(unused_must_use)]
 use exporters::profiled;
 use support::{block_on, ok, record};
 

@@ -18,7 +18,7 @@ fn half(n: u32) -> Result<u32, String> {
 
 fn main() {
     let recorded = record(|| {
-        let list = vec![1u32, 2, 3];
+        let (list, list_is_long) = (vec![1u32, 2, 3], false);
         let total: u32 = profile!("sum", { list.iter().sum() });
         assert_eq!(total, 6);
         assert!(half(1).is_err() && half(2) == Ok(1));
@@ -46,13 +46,13 @@ fn main() {
         assert_eq!(block_on(owned), 3);
         drop(profile!("unpolled", async {}));
         support::poll_once(profile!("dropped", async { std::future::pending::<()>().await }));
-        support::panics(|| profile!("bursting", { panic!("on purpose") }));
+        support::panics(|| profile!("bursting", { assert!(list_is_long, "on purpose") }));
     });
     assert_eq!(recorded.of("sum"), ok(1));
     assert_eq!(recorded.of("check"), ok(2));
     assert_eq!(recorded.of("parse"), mixed(0, 1));
     assert_eq!(recorded.of("judged"), mixed(0, 1));
-    assert_eq!(recorded.series("judged").into_keys().next().unwrap(), ["3"]);
+    assert_eq!(recorded.series("judged", &["size"]).into_keys().next().unwrap(), ["3"]);
     assert_eq!(recorded.of("unsafe"), ok(1));
     assert_eq!(recorded.of("loop"), ok(3));
     assert_eq!(recorded.of("later"), ok(1));

@@ -52,6 +52,6 @@ fn main() {
     });
     assert_eq!(recorded.of("alias"), mixed(1, 1));
     assert_eq!(recorded.of("renamed"), mixed(1, 1));
-    assert_eq!(recorded.of("step"), mixed(0, 1));
+    assert_eq!(recorded.of("Failing::step"), mixed(0, 1));
     assert_eq!(recorded.of("not_a_result"), ok(1));
 }

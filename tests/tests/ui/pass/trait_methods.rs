@@ -53,8 +53,8 @@ fn main() {
         assert_eq!(Square(1.0).scaled(-3i8), Err(()));
         assert_eq!(Square(3.0).count(), 2);
     });
-    assert_eq!(recorded.of("area"), ok(2));
-    assert_eq!(recorded.of("double"), ok(1));
-    assert_eq!(recorded.of("scaled"), mixed(1, 1));
-    assert_eq!(recorded.of("next"), ok(3));
+    assert_eq!(recorded.of("Square::area"), ok(2));
+    assert_eq!(recorded.of("Square::double"), ok(1));
+    assert_eq!(recorded.of("Square::scaled"), mixed(1, 1));
+    assert_eq!(recorded.of("Square::next"), ok(3));
 }
