@@ -18,7 +18,7 @@ pub(crate) fn function(function: &Function) -> Result<()> {
     if function.body.is_none() {
         return Err(Error::new(
             function.sig.ident.span(),
-            "there is no body to measure here; annotate the implementation, or give the method a default body",
+            "there is no body to measure here; annotate the implementation or a caller, or give the method a default body",
         ));
     }
     Ok(())

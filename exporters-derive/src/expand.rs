@@ -34,12 +34,7 @@ pub(crate) fn item(arguments: TokenStream, tokens: TokenStream) -> TokenStream {
     let item = match syn::parse2::<Item>(tokens.clone()) {
         Ok(item) => item,
         Err(error) => {
-            errors.push(syn::Error::new(
-                error.span(),
-                format!(
-                    "`profiled` goes on a function, an `impl` block, a trait or an inline module ({error})"
-                ),
-            ));
+            errors.push(error);
             let errors = errors.into_tokens();
             return quote!(#errors #tokens);
         }

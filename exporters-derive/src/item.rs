@@ -15,7 +15,7 @@ pub(crate) enum Item {
     Impl(Box<ItemImpl>),
     Trait(Box<ItemTrait>),
     Mod(Box<ItemMod>),
-    Other(syn::Item),
+    Other(Box<syn::Item>),
 }
 
 /// A function of any kind. Its body is not parsed unless its shape asks for that.
@@ -43,11 +43,21 @@ impl Parse for Item {
         if is_function(&ahead) {
             return input.parse().map(Box::new).map(Self::Function);
         }
+        if ahead.peek(Token![let])
+            || ahead.peek(Token![|])
+            || ahead.peek(Token![move])
+            || ahead.peek(token::Brace)
+        {
+            return Err(ahead.error(
+                "`profiled` goes on a function, an `impl` block, a trait or an inline module; \
+                 for a piece of code there is `exporters::profile!`",
+            ));
+        }
         Ok(match input.parse()? {
             syn::Item::Impl(item) => Self::Impl(Box::new(item)),
             syn::Item::Trait(item) => Self::Trait(Box::new(item)),
             syn::Item::Mod(item) => Self::Mod(Box::new(item)),
-            other => Self::Other(other),
+            other => Self::Other(Box::new(other)),
         })
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum Shape {
     /// `async fn` that never returns.
     AsyncNever,
     /// Returns a future of this kind, with this output if the type tells it.
-    Future(Future, Option<Type>),
+    Future(Future, Option<Box<Type>>),
 }
 
 impl Shape {
@@ -38,7 +38,7 @@ impl Shape {
             };
         }
         if let Some((future, output)) = output.and_then(ty::future) {
-            return Self::Future(future, output);
+            return Self::Future(future, output.map(Box::new));
         }
         let track_caller = function.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
         let closure = output.is_some_and(ty::is_closure);

@@ -1,11 +1,13 @@
 //! `slo(latency = "250ms", target = 99.9, name = "…")`.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenTree};
+use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Result, Token};
 
 use super::nearest;
+use crate::errors::Errors;
 
 /// An objective: `target` percent of the calls end well, within `latency` nanoseconds if that is not 0.
 #[derive(Clone)]
@@ -18,36 +20,55 @@ pub(crate) struct Objective {
 const KNOWN: &[&str] = &["latency", "target", "name"];
 
 /// Reads what is between the parentheses of `slo(..)`; `at` is where to complain of what is missing.
-pub(super) fn parse(at: Span, input: ParseStream<'_>) -> Result<Objective> {
-    let (mut name, mut target, mut latency) = (None, None, None);
+pub(super) fn parse(at: Span, input: ParseStream<'_>, errors: &mut Errors) -> Option<Objective> {
+    let mut read = Read::default();
     while !input.is_empty() {
-        let key: Ident = input.parse()?;
-        let word = key.to_string();
-        if !KNOWN.contains(&word.as_str()) {
-            let hint = nearest::hint(&word, KNOWN);
-            return Err(Error::new(
-                key.span(),
-                format!("`slo` has no `{word}`, only `latency`, `target` and `name`{hint}"),
-            ));
+        let one = read.setting(input);
+        errors.keep(one);
+        // After a mistake, go on behind the next comma.
+        while !input.is_empty() && !input.peek(Token![,]) {
+            input.parse::<TokenTree>().ok()?;
+        }
+        input.parse::<Option<Token![,]>>().ok()?;
+    }
+    if !read.seen.contains(&"target") {
+        errors.push(Error::new(at, "`slo` needs a target in percent, such as `slo(target = 99.9)`"));
+    }
+    Some(Objective { name: read.name, target: read.target?, latency: read.latency.unwrap_or_default() })
+}
+
+#[derive(Default)]
+struct Read {
+    seen: Vec<&'static str>,
+    name: Option<LitStr>,
+    target: Option<f64>,
+    latency: Option<u64>,
+}
+
+impl Read {
+    fn setting(&mut self, input: ParseStream<'_>) -> Result<()> {
+        let key = input.call(Ident::parse_any)?;
+        let Some(word) = KNOWN.iter().find(|known| key == **known) else {
+            let hint = nearest::hint(&key.to_string(), KNOWN);
+            let message = format!("`slo` has no `{key}`, only `latency`, `target` and `name`{hint}");
+            return Err(Error::new(key.span(), message));
+        };
+        if self.seen.contains(word) {
+            return Err(Error::new(key.span(), format!("`{word}` is given twice; remove one")));
+        }
+        self.seen.push(word);
+        if !input.peek(Token![=]) {
+            return Err(Error::new(key.span(), "`slo` is written `slo(latency = \"250ms\", target = 99.9)`"));
         }
         input.parse::<Token![=]>()?;
         let value: Expr = input.parse()?;
-        let again = match word.as_str() {
-            "latency" => latency.replace(duration(&value)?).is_some(),
-            "target" => target.replace(percentage(&value)?).is_some(),
-            _ => name.replace(string(&value)?).is_some(),
-        };
-        if again {
-            return Err(Error::new(key.span(), format!("`{word}` is given twice; remove one")));
+        match *word {
+            "latency" => self.latency = Some(duration(&value)?),
+            "target" => self.target = Some(percentage(&value)?),
+            _ => self.name = Some(string(&value)?),
         }
-        if !input.is_empty() {
-            input.parse::<Token![,]>()?;
-        }
+        Ok(())
     }
-    let Some(target) = target else {
-        return Err(Error::new(at, "`slo` needs a target in percent, such as `slo(target = 99.9)`"));
-    };
-    Ok(Objective { name, target, latency: latency.unwrap_or_default() })
 }
 
 fn string(value: &Expr) -> Result<LitStr> {

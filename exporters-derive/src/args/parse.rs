@@ -114,7 +114,7 @@ fn argument(
         }
         "slo" => {
             let content = group(input, key.span(), &written)?;
-            args.objective = Some(objective::parse(key.span(), &content)?);
+            args.objective = objective::parse(key.span(), &content, errors);
         }
         "time_one_in" => {
             value(input)?;

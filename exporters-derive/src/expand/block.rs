@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, LitStr, Result, Token};
 
@@ -18,10 +19,10 @@ pub(crate) fn expand(input: TokenStream, record: bool) -> TokenStream {
     let Some((name, args, block)) = errors.keep(parsed) else { return errors.into_tokens() };
     if !errors.is_empty() {
         let errors = errors.into_tokens();
-        return quote!({ #errors #block });
+        return quote_spanned!(Span::mixed_site()=> { #errors (#block) });
     }
     if !record {
-        return quote!(#block);
+        return quote_spanned!(Span::mixed_site()=> (#block));
     }
     let line = u32::try_from(name.span().unwrap().line()).unwrap_or_default();
     let site = Site { args: &args, private: args.private(), name: name.value(), line, method: false };
@@ -47,8 +48,8 @@ fn parse(input: ParseStream<'_>, errors: &mut Errors) -> Result<(LitStr, Args, E
     input.parse::<Token![,]>().map_err(|error| Error::new(error.span(), USAGE))?;
     let (mut args, mut seen) = (Args::default(), Vec::new());
     while !is_block(input) {
-        if input.is_empty() {
-            return Err(input.error(USAGE));
+        if !input.peek(syn::Ident::peek_any) {
+            return Err(Error::new(input.span(), USAGE));
         }
         parse_one(input, &mut args, &mut seen, errors);
     }

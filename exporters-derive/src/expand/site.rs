@@ -2,7 +2,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Ident, Type};
+use syn::spanned::Spanned;
+use syn::{Expr, Ident, Type};
 
 use crate::args::{Args, Verdict};
 use crate::ty;
@@ -10,6 +11,11 @@ use crate::ty;
 /// A local of ours, which no name of the user's can meet.
 pub(super) fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
+}
+
+/// Where to complain of an expression of the user's that does not fit.
+fn at(expression: &Expr) -> Span {
+    Span::mixed_site().located_at(expression.span())
 }
 
 /// What is known of a function before it runs.
@@ -60,9 +66,13 @@ impl Site<'_> {
     /// returned: what an expression makes lives until the call is over.
     fn values(&self) -> TokenStream {
         let private = &self.private;
-        let values = self.args.attributes.iter().map(|(_, value)| value);
+        let values = self
+            .args
+            .attributes
+            .iter()
+            .map(|(_, value)| quote_spanned!(at(value)=> #private::value(&(#value))));
         let with = local("with");
-        quote_spanned!(Span::mixed_site()=> |#with| #with(&[#(#private::value(&(#values))),*]))
+        quote_spanned!(Span::mixed_site()=> |#with| #with(&[#(#values),*]))
     }
 
     /// Enters a call of a synchronous function.
@@ -107,22 +117,22 @@ impl Site<'_> {
     pub(super) fn failure(&self, ret: Option<&Type>, value: &TokenStream) -> TokenStream {
         let private = &self.private;
         let by_type = match &self.args.error_type {
-            Some(with) => quote_spanned!(Span::mixed_site()=> #private::failure_with(#value, #with)),
+            Some(with) => quote_spanned!(at(with)=> #private::failure_with(#value, #with)),
             None if ret.is_some_and(ty::is_unit) => {
                 quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None)
             }
             None => quote_spanned! {Span::mixed_site()=> {
                 use #private::{Fallible as _, Infallible as _, Typed as _};
-                (&&&#private::Returned(#value)).failure()
+                (&&&#private::Returned(#value)).__exporters_failure()
             }},
         };
         match &self.args.verdict {
             None => by_type,
             Some(Verdict::OkIf(good)) => {
-                quote_spanned!(Span::mixed_site()=> #private::ok_if(#value, #good, #by_type))
+                quote_spanned!(at(good)=> #private::ok_if(#value, #good, #by_type))
             }
             Some(Verdict::ErrorIf(bad)) => {
-                quote_spanned!(Span::mixed_site()=> #private::error_if(#value, #bad, #by_type))
+                quote_spanned!(at(bad)=> #private::error_if(#value, #bad, #by_type))
             }
         }
     }
