@@ -1,1 +1,64 @@
-//! placeholder
+//! The macros of `exporters`, which re-exports them: depend on that crate, not on this one.
+//!
+//! A function goes through four stages, a module each: its arguments are read (`args`), what stands below
+//! the attribute is parsed (`item`), what cannot be measured is refused (`check`), and the rest is
+//! expanded (`expand`), in the way its return type asks for (`shape`).
+
+mod args;
+mod check;
+mod errors;
+mod expand;
+mod item;
+mod shape;
+mod ty;
+
+use proc_macro::TokenStream;
+
+/// Records every call of a function: how often, how long, how it ended.
+///
+/// It goes on a function, method or trait method with a body, or on a whole `impl` block, trait or inline
+/// module, where it takes every function within that has a body and is not `const`. A function that is
+/// `async`, or returns `impl Future`, `Pin<Box<dyn Future>>` or `BoxFuture`, is timed from its first poll to its
+/// end; every other one from call to return.
+///
+/// A call that returns `Err` ends as `error`, one that unwinds as `panic`, a future dropped before its end as
+/// `cancelled`, every other one as `ok`. Whether a value is an `Err` is decided by its type, so aliases of `Result`
+/// count too; a value whose type is a bare type parameter counts as `ok`, unless `error_if` says otherwise.
+/// Three kinds of function cannot be looked into on every way out: `-> !`, `#[track_caller]` (seen when it
+/// returns by its last expression, `ok` on an early `return` or `?`) and those that return `impl Fn`.
+///
+/// # Arguments
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `name = "checkout"` | the function's name; on an `impl` or trait, what stands before `::method` |
+/// | `attributes(queue = job.queue(), "messaging.system" = "kafka")` | one series for each set of values; evaluated at the call, from its arguments |
+/// | `error_type = \|e\| e.code()` | from a reference to the error: the value of `error.type`, instead of the type's name |
+/// | `ok_if = \|r\| …`, `error_if = \|r\| …` | from a reference to the returned value: whether the call was good, or bad |
+/// | `slo(latency = "250ms", target = 99.9, name = "…")` | an objective: this percentage of calls ends `ok`, and within `latency` if given |
+/// | `time_one_in = 16` | every call is counted, one in 16 is timed |
+/// | `span = false` | no trace spans |
+/// | `kind = "server"` | the kind of its spans: `internal`, `server`, `client`, `producer` or `consumer` |
+/// | `skip` | within an annotated `impl`, trait or module: leave this function out |
+/// | `crate = path` | where `exporters` is, if not at `::exporters` |
+///
+/// On a function within an annotated block, the arguments add to and override those of the block.
+#[proc_macro_attribute]
+pub fn profiled(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    if cfg!(feature = "record") { expand::item(arguments.into(), item.into()).into() } else { item }
+}
+
+/// Records one block of code as `#[profiled]` records a function, and evaluates to the block's value.
+///
+/// ```text
+/// let total = exporters::profile!("sum", { items.iter().sum::<u64>() });
+/// let page = exporters::profile!("fetch", async { get(url).await }).await;
+/// ```
+///
+/// An `async` block becomes a future that is timed from its first poll to its end. Any other block is timed
+/// at once; a `return`, `?` or `break` that leaves it counts as `ok`, since the value that leaves is not the
+/// block's. Between name and block stand the same arguments as in `#[profiled(..)]`: `profile!("sum", time_one_in = 16, { .. })`.
+#[proc_macro]
+pub fn profile(input: TokenStream) -> TokenStream {
+    expand::block(input.into(), cfg!(feature = "record")).into()
+}

@@ -7,6 +7,8 @@ pub use crate::record::{
 };
 pub use {core, inventory, std};
 
+use std::borrow::Cow;
+
 /// Declares a site and the thread-local by which calls find their shard.
 #[doc(hidden)]
 #[macro_export]
@@ -27,6 +29,21 @@ macro_rules! __site {
         }
         $crate::__private::inventory::submit! { &__EXPORTERS_SITE }
     };
+}
+
+/// What only a closure that is called by value can capture.
+#[derive(Debug)]
+pub struct Once;
+
+/// Ends the call of a block with the block's value, and gives the value back.
+#[inline(always)]
+pub fn observe<const ONE_IN: u32, const OBJECTIVE: bool, T>(
+    guard: Guard<ONE_IN, OBJECTIVE>,
+    value: T,
+    failure: impl FnOnce(&T) -> Option<Cow<'_, str>>,
+) -> T {
+    guard.finish(failure(&value));
+    value
 }
 
 /// What cargo says of the crate, if it was cargo that built it.

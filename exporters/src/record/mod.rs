@@ -110,7 +110,7 @@ mod tests {
         let result = (move || if ok { Ok(1) } else { Err(std::fmt::Error) })();
         call.finish({
             use private::Fallible as _;
-            (&&&private::Returned(&result)).failure()
+            (&&&private::Returned(&result)).__exporters_failure()
         });
         result
     }
@@ -118,7 +118,7 @@ mod tests {
     fn sampled() {
         private::site! { name: "sampled", line: 2, objective: None, attributes: [] }
         let call = __EXPORTERS_SITE.enter::<16, false>(&__EXPORTERS_LOCAL, None);
-        call.finish((&&&private::Returned(&())).failure());
+        call.finish((&&&private::Returned(&())).__exporters_failure());
     }
 
     fn objective() {

@@ -21,7 +21,7 @@ pub trait ErrorType {
     fn error_type(&self) -> Cow<'_, str>;
 }
 
-/// What a function returned. Method look-up takes the first of [`Typed`], [`Fallible`] and [`Infallible`] that fits, since
+/// What a function returned. Their method has a name that no trait of the user's has. Method look-up takes the first of [`Typed`], [`Fallible`] and [`Infallible`] that fits, since
 /// each needs one borrow more than the one before.
 #[derive(Debug)]
 pub struct Returned<'a, T>(pub &'a T);
@@ -29,45 +29,45 @@ pub struct Returned<'a, T>(pub &'a T);
 /// `Result`s whose error has a name of its own.
 pub trait Typed<'a> {
     /// The error's name.
-    fn failure(&self) -> Option<Cow<'a, str>>;
+    fn __exporters_failure(&self) -> Option<Cow<'a, str>>;
 }
 /// Other `Result`s.
 pub trait Fallible<'a> {
     /// The error's type.
-    fn failure(&self) -> Option<Cow<'a, str>>;
+    fn __exporters_failure(&self) -> Option<Cow<'a, str>>;
 }
 /// Everything else.
 pub trait Infallible<'a> {
     /// None.
-    fn failure(&self) -> Option<Cow<'a, str>>;
+    fn __exporters_failure(&self) -> Option<Cow<'a, str>>;
 }
 
 impl<'a, T, E: ErrorType> Typed<'a> for &&Returned<'a, Result<T, E>> {
     #[inline(always)]
-    fn failure(&self) -> Option<Cow<'a, str>> {
+    fn __exporters_failure(&self) -> Option<Cow<'a, str>> {
         let result: &'a Result<T, E> = self.0;
         result.as_ref().err().map(E::error_type)
     }
 }
 impl<'a, T, E> Fallible<'a> for &Returned<'a, Result<T, E>> {
     #[inline(always)]
-    fn failure(&self) -> Option<Cow<'a, str>> {
+    fn __exporters_failure(&self) -> Option<Cow<'a, str>> {
         self.0.is_err().then(|| type_name::<E>().into())
     }
 }
 impl<'a, T> Infallible<'a> for Returned<'a, T> {
     #[inline(always)]
-    fn failure(&self) -> Option<Cow<'a, str>> {
+    fn __exporters_failure(&self) -> Option<Cow<'a, str>> {
         None
     }
 }
 
 /// `error_type = expr`: `expr` names the error.
 #[inline(always)]
-pub fn failure_with<'a, T, E, N: Into<Cow<'a, str>>>(
+pub fn failure_with<'a, 'n, T, E, N: Into<Cow<'n, str>>>(
     returned: &'a Result<T, E>,
     name: impl FnOnce(&'a E) -> N,
-) -> Option<Cow<'a, str>> {
+) -> Option<Cow<'n, str>> {
     returned.as_ref().err().map(|error| name(error).into())
 }
 
@@ -107,9 +107,9 @@ mod tests {
         type Alias = Result<u8, Named>;
         let named: Alias = Err(Named);
         let plain: Result<(), std::fmt::Error> = Err(std::fmt::Error);
-        assert_eq!((&&&Returned(&named)).failure().as_deref(), Some("named"));
-        assert_eq!((&&&Returned(&plain)).failure().as_deref(), Some("core::fmt::Error"));
-        assert_eq!((&&&Returned(&Ok::<u8, Named>(1))).failure(), None);
-        assert_eq!((&&&Returned(&Some(1))).failure(), None);
+        assert_eq!((&&&Returned(&named)).__exporters_failure().as_deref(), Some("named"));
+        assert_eq!((&&&Returned(&plain)).__exporters_failure().as_deref(), Some("core::fmt::Error"));
+        assert_eq!((&&&Returned(&Ok::<u8, Named>(1))).__exporters_failure(), None);
+        assert_eq!((&&&Returned(&Some(1))).__exporters_failure(), None);
     }
 }

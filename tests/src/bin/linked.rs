@@ -1,0 +1,19 @@
+//! Prints every function that is registered. It names the crate with the functions, and calls none.
+
+use exporters::Data;
+use tests as _;
+
+#[exporters::profiled]
+fn own() {}
+
+fn main() {
+    let profiler = exporters::test();
+    own();
+    let metrics = profiler.snapshot();
+    let Some(Data::Sum(calls)) = metrics.metric("function.calls").map(|metric| &metric.data) else { return };
+    for point in &calls.points {
+        let attributes = &point.series.attributes;
+        let text = |key| attributes.get_str(key).unwrap_or_default();
+        println!("{}::{} {}", text("module"), text("function"), point.total.as_f64());
+    }
+}

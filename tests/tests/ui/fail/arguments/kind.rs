@@ -1,0 +1,8 @@
+use exporters::profiled;
+
+#[profiled(kind = "sever")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use exporters::profiled;
+
+#[profiled(name = "a", span = true, name = "b")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,7 @@
+use exporters::profiled;
+
+fn main() {
+    #[profiled]
+    let f = || 1;
+    f();
+}

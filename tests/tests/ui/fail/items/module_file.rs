@@ -1,0 +1,7 @@
+use exporters::profiled;
+
+#[profiled]
+#[path = "../../support.rs"]
+mod support;
+
+fn main() {}
