@@ -23,10 +23,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let exporter = PrometheusExporter::new(PrometheusConfig::default())?;
     exporter.connect(Arc::new(move || profiler.snapshot()));
 
-    let app = Router::new()
-        .route("/greet/{name}", get(greet))
-        .route("/metrics", get(metrics))
-        .with_state(exporter);
+    let app =
+        Router::new().route("/greet/{name}", get(greet)).route("/metrics", get(metrics)).with_state(exporter);
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(&address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr()?;

@@ -70,7 +70,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     };
     progress.finish_and_clear();
     ended?;
-    print(format!("directory   {}\n{index}\n{}", arguments.directory.display(), exporters::report()))?;
+    print(format!("directory   {}\n{index}\n", arguments.directory.display()))?;
+    print(exporters::report())?;
     profiler.shutdown(GOODBYE).into_result().map_err(line)
 }
 
