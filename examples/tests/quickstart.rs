@@ -1,23 +1,19 @@
 //! The quickstart as its user meets it: what it prints, serves, refuses, and how it ends.
 
+mod common;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufRead, BufReader},
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
-/// The program; cargo builds it beside the tests of its package. The port is a free one, unless it is told another.
+use common::{calls, example, get};
+
 fn quickstart(arguments: &[&str]) -> Command {
-    let tests = std::env::current_exe().expect("the path of this test");
-    let profile = tests.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    // Should it hang, the test fails instead of doing the same.
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=1", "60"]).arg(profile.join("examples").join("quickstart")).args(arguments);
-    command.env("PROFILING_PROMETHEUS_LISTEN", "127.0.0.1:0");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    example("quickstart", arguments)
 }
 
 /// A directory of which all answers are known: 6 files, 7 + 2 + 1 + 10 + 4,000 words.
@@ -137,13 +133,8 @@ fn serves_until_interrupted() {
     // The last line of the summary, which comes when all rounds are done.
     assert_eq!(lines.find(|line| line.starts_with("aborted")).as_deref(), Some("aborted     2"));
 
-    let page = get(url.trim());
-    let calls = |function: &str, result: &str| -> f64 {
-        let labels = [format!("function=\"{function}\""), format!("result=\"{result}\"")];
-        let lines = page.lines().filter(|line| line.starts_with("function_calls_total{"));
-        let lines = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
-        lines.map(|line| line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()).expect(line)).sum()
-    };
+    let (_, page) = get(url.trim());
+    let calls = |function: &str, result: &str| calls(&page, function, result);
     assert_eq!(calls("process", "ok"), 10.0, "{page}");
     assert_eq!(calls("process", "error"), 2.0);
     assert_eq!(calls("title", "error"), 2.0);
@@ -153,15 +144,4 @@ fn serves_until_interrupted() {
     assert!(stopped.success());
     assert!(lines.any(|line| line.contains("count_words")), "no table at the end");
     assert_eq!(child.wait().expect("its status").code(), Some(0));
-}
-
-/// The page at `url`.
-fn get(url: &str) -> String {
-    let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect(url);
-    let mut stream = TcpStream::connect(host).expect(host);
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("a request");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).expect("a response");
-    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
-    page
 }
