@@ -82,6 +82,7 @@ provide() { # KEY PROGRAM: a line of backends.env, if the program is there and f
 
 apt_program prometheus prometheus
 apt_program promtool promtool # in Debian 12 a part of the package prometheus
+apt_program valgrind valgrind # counts instructions
 python_packages
 
 provide BACKEND_PROMETHEUS prometheus

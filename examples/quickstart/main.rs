@@ -10,11 +10,12 @@ use std::{
     fmt::Display,
     future,
     io::{self, Write},
+    net::SocketAddr,
     process::ExitCode,
     time::Duration,
 };
 
-use exporters::{Profiler, ProfilingAllocator};
+use exporters::{Builder, Profiler, ProfilingAllocator, prometheus::PrometheusConfig};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{select, signal, time};
 
@@ -52,8 +53,15 @@ async fn main() -> ExitCode {
 
 /// Works until done or interrupted, then prints what came of it and where the time went.
 async fn run(arguments: Arguments) -> Result<(), String> {
-    let profiler = start(&arguments)?;
+    let profiler = start(arguments.listen).map_err(line)?;
     title::silence();
+    if let (Some(_), Some(address)) = (arguments.listen, profiler.listening()) {
+        print(format!(
+            "serving     http://{address}/metrics\n\
+             look        curl -H 'Accept: application/openmetrics-text' http://{address}/metrics\n\
+             stop        ctrl-c, which prints where the time went\n\n"
+        ))?;
+    }
     let progress = progress_bar();
     let mut index = Index::default();
     let ended = select! {
@@ -62,12 +70,20 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     };
     progress.finish_and_clear();
     ended?;
-    print(format!("directory   {}\n{index}\n{}", arguments.directory.display(), exporters::report()))?;
+    print(format!("directory   {}\n{index}\n", arguments.directory.display()))?;
+    print(exporters::report())?;
     profiler.shutdown(GOODBYE).into_result().map_err(line)
 }
 
-fn start(arguments: &Arguments) -> Result<Profiler, String> {
-    exporters::init().map_err(line)
+/// Starts to record, and to serve where the user said, or else as the environment says.
+fn start(listen: Option<SocketAddr>) -> exporters::Result<Profiler> {
+    match listen {
+        None => exporters::init(),
+        Some(listen) => {
+            let config = PrometheusConfig { listen, ..PrometheusConfig::default() };
+            Builder::from_env()?.prometheus(config).start()
+        }
+    }
 }
 
 /// Goes over the directory as often as asked for; when it serves, it never ends by itself.

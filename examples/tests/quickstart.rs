@@ -1,22 +1,19 @@
 //! The quickstart as its user meets it: what it prints, serves, refuses, and how it ends.
 
+mod common;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufRead, BufReader},
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
-/// The program; cargo builds it beside the tests of its package. It gets no setting from the environment.
+use common::{calls, example, get};
+
 fn quickstart(arguments: &[&str]) -> Command {
-    let tests = std::env::current_exe().expect("the path of this test");
-    let profile = tests.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    // Should it hang, the test fails instead of doing the same.
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=1", "60"]).arg(profile.join("examples").join("quickstart")).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    example("quickstart", arguments)
 }
 
 /// A directory of which all answers are known: 6 files, 7 + 2 + 1 + 10 + 4,000 words.
@@ -39,6 +36,15 @@ fn known(name: &str) -> PathBuf {
 fn summary(output: &str, name: &str) -> u64 {
     let line = output.lines().find_map(|line| line.strip_prefix(name)).expect(name);
     line.trim().parse().expect(name)
+}
+
+/// Calls, errors, panics and cancelled calls in the table's row of `function`.
+fn row(output: &str, function: &str) -> [String; 4] {
+    let mut rows = output.lines().map(|line| line.split_whitespace().map(str::to_owned));
+    let row =
+        rows.find(|row| row.clone().next().is_some_and(|name| name.ends_with(&format!("::{function}"))));
+    let columns: Vec<_> = row.expect(function).skip(1).take(4).collect();
+    columns.try_into().expect(function)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -65,6 +71,15 @@ fn refuses_bad_input_in_one_line() {
     refused(&mut quickstart(&["--rounds", "-1"]), "-1");
     refused(&mut quickstart(&[".", "second"]), "second");
     refused(&mut quickstart(&[file!()]), file!());
+    for options in [&[][..], &["--serve"]] {
+        refused(quickstart(options).env("PROFILING_DISABLED", "perhaps"), "PROFILING_DISABLED");
+        refused(
+            quickstart(options).env("PROFILING_PROMETHEUS_LISTEN", "nowhere"),
+            "PROFILING_PROMETHEUS_LISTEN",
+        );
+        refused(quickstart(options).env("PROFILING_INTERVAL", "10"), "PROFILING_INTERVAL");
+    }
+    refused(&mut quickstart(&["--listen", "0.0.0.0:0"]), "0.0.0.0:0");
 }
 
 #[test]
@@ -97,6 +112,14 @@ fn knows_the_answers() {
     assert_eq!(summary(&output, "not UTF-8"), 3);
     assert_eq!(summary(&output, "panicked"), 3);
     assert_eq!(summary(&output, "aborted"), 3);
+
+    assert_eq!(row(&output, "process"), ["18", "3", "-", "-"]);
+    assert_eq!(row(&output, "decode"), ["18", "3", "-", "-"]);
+    assert_eq!(row(&output, "count_words"), ["15", "-", "-", "-"]);
+    assert_eq!(row(&output, "title"), ["15", "-", "3", "-"]);
+    assert_eq!(row(&output, "watch"), ["3", "-", "-", "3"]);
+    assert_eq!(row(&output, "Index::add"), ["18", "-", "-", "-"]);
+    assert!(!output.contains('\u{1b}') && output.lines().skip(1).all(|line| line.chars().count() <= 100));
 }
 
 #[test]
@@ -110,35 +133,15 @@ fn serves_until_interrupted() {
     // The last line of the summary, which comes when all rounds are done.
     assert_eq!(lines.find(|line| line.starts_with("aborted")).as_deref(), Some("aborted     2"));
 
-    let page = get(url.trim());
-    let calls = |function: &str, result: &str| -> u64 {
-        let labels = [format!("function=\"{function}\""), format!("result=\"{result}\"")];
-        let of = |line: &&str| {
-            line.starts_with("function_calls_total{") && labels.iter().all(|l| line.contains(l))
-        };
-        page.lines()
-            .filter(of)
-            .map(|line| line.rsplit(' ').next().and_then(|n| n.parse().ok()).expect(line))
-            .sum::<f64>() as u64
-    };
-    assert_eq!(calls("process", "ok"), 2 * 5, "{page}");
-    assert_eq!(calls("process", "error"), 2);
-    assert_eq!(calls("title", "error"), 2);
-    assert_eq!(calls("watch", "cancelled"), 2);
+    let (_, page) = get(url.trim());
+    let calls = |function: &str, result: &str| calls(&page, function, result);
+    assert_eq!(calls("process", "ok"), 10.0, "{page}");
+    assert_eq!(calls("process", "error"), 2.0);
+    assert_eq!(calls("title", "error"), 2.0);
+    assert_eq!(calls("watch", "cancelled"), 2.0);
 
     let stopped = Command::new("kill").arg(child.id().to_string()).status().expect("kill");
     assert!(stopped.success());
     assert!(lines.any(|line| line.contains("count_words")), "no table at the end");
     assert_eq!(child.wait().expect("its status").code(), Some(0));
-}
-
-/// The page at `url`.
-fn get(url: &str) -> String {
-    let (host, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect(url);
-    let mut stream = TcpStream::connect(host).expect(host);
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("a request");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).expect("a response");
-    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
-    page
 }

@@ -53,8 +53,11 @@ impl Builder {
         }
     }
 
-    /// What the environment says.
-    pub(super) fn from_env() -> Result<Self> {
+    /// What the environment says, as [`init`](crate::init) has it, to be changed in code.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a value that makes no sense.
+    pub fn from_env() -> Result<Self> {
         let mut builder = Self::new();
         let disabled = flag("PROFILING_DISABLED")?.unwrap_or(false);
         // The specification: anything but `true` means no.
@@ -134,6 +137,8 @@ impl Builder {
     /// Serves the metrics to Prometheus. A wrong setting is told by [`start`](Self::start).
     #[cfg(feature = "prometheus")]
     pub fn prometheus(mut self, config: crate::prometheus::PrometheusConfig) -> Self {
+        // Now somebody did ask.
+        self.embedded = false;
         match crate::prometheus::PrometheusExporter::new(config) {
             Ok(exporter) => self.prometheus = Some(exporter),
             Err(error) => self.problem = Some(error),

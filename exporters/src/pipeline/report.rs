@@ -8,7 +8,7 @@ use crate::{
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Columns but the first, and the spaces before them.
-const NUMBERS: usize = 73;
+const NUMBERS: usize = 75;
 /// The width of the table.
 const WIDTH: usize = 100;
 
