@@ -17,6 +17,7 @@
 //! becomes `function_calls_duration_seconds`. The format is what the client prefers: text 0.0.4, OpenMetrics 1.0, or
 //! protobuf with native histograms.
 
+mod buckets;
 mod config;
 mod families;
 mod io;
