@@ -298,6 +298,8 @@ fn string(out: &mut Vec<u8>, field: u8, text: &str) {
 
 fn double(out: &mut Vec<u8>, field: u8, value: f64) {
     out.push(field << 3 | 1);
+    // One of the many forms of NaN tells Prometheus that the series has ended.
+    let value = if value.is_nan() { f64::NAN } else { value };
     out.extend_from_slice(&value.to_le_bytes());
 }
 
