@@ -3,9 +3,9 @@
 use exporters::{
     Buckets, Data, Descriptor, Exemplar, ExponentialHistogram, Histogram, KeyValue, Metric, Number, Point,
     ProfileMetrics, Sum,
-    prometheus::{Format, PrometheusConfig, Renderer},
+    prometheus::{Format, PrometheusConfig, PrometheusExporter, Renderer},
 };
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*, sample::select, strategy::ValueTree, test_runner::TestRunner};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -16,8 +16,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 use tests::{
+    Served,
     checker::{OpenMetrics, Parsed, Promtool},
     data::{point, snapshot},
+    prometheus::Prometheus,
 };
 
 /// What no generated key becomes, so that a sample can be found again.
@@ -291,6 +293,41 @@ fn generated_pages_are_valid() {
         prop_assert_eq!(check_protobuf(&protobuf), Ok(()));
         prop_assert_eq!(renderer.dropped() - before, expected(&metrics).1);
     });
+}
+
+/// One large page of everything, in OpenMetrics and in protobuf, as the server itself understands it.
+#[test]
+fn a_generated_page_is_scraped() {
+    let mut runner = TestRunner::deterministic();
+    let mut all = snapshot(vec![]);
+    for _ in 0..40 {
+        let some = metrics().new_tree(&mut runner).unwrap().current();
+        all.metrics.extend(some.metrics);
+    }
+    let all = Arc::new(all);
+    let (shown, impossible) = expected(&all);
+    assert!(shown.len() > 50 && impossible > 10, "{} {impossible}", shown.len());
+    for native_histograms in [false, true] {
+        let config = PrometheusConfig { listen: "127.0.0.1:0".parse().unwrap(), ..Default::default() };
+        let exporter = PrometheusExporter::new(config).unwrap();
+        let metrics = all.clone();
+        exporter.connect(Arc::new(move || metrics.clone()));
+        let served = Served::start(&exporter);
+        let Some(prometheus) = Prometheus::start(served.address, native_histograms) else { return };
+        prometheus.expect("up", 1.0);
+        assert_eq!(prometheus.last_error(), Ok(String::new()));
+        let mut found = BTreeMap::new();
+        for (labels, value) in prometheus.query(&format!("{{{ID}!=\"\"}}")).unwrap() {
+            let Some((expected, text)) = shown.get(&*labels[ID]) else { continue };
+            assert!(
+                *expected == value || expected.is_nan() && value.is_nan(),
+                "{expected} {value} {labels:?}"
+            );
+            assert_eq!(labels.get(VALUE).map_or("", |v| v), &text[..text.floor_char_boundary(256)]);
+            *found.entry(labels[ID].clone()).or_insert(0) += 1;
+        }
+        assert!(found.len() == shown.len() && found.values().all(|times| *times == 1), "{found:?}");
+    }
 }
 
 #[test]

@@ -104,6 +104,27 @@ fn an_address_that_cannot_be_had_is_an_error_that_says_so() {
 }
 
 #[test]
+fn settings_are_data() {
+    let read = serde_json::from_str::<PrometheusConfig>;
+    assert_eq!(read("{}").unwrap(), PrometheusConfig::default());
+    let some = r#"{"listen": "127.0.0.1:0", "path": "/m", "classic_buckets": [0.5, 2], "labels": {"zone": "a"}, "namespace": "shop"}"#;
+    let config = read(some).unwrap();
+    assert_eq!(config.classic_buckets, [0.5, 2.0]);
+    assert!(read(r#"{"listne": "127.0.0.1:0"}"#).unwrap_err().to_string().contains("listne"));
+    assert!(read(r#"{"listen": "nowhere"}"#).is_err());
+
+    let exporter = PrometheusExporter::new(config).unwrap();
+    export(&exporter, snapshot(vec![metric("jobs", "", counter(vec![point([], Number::U64(1))]))]));
+    let served = Served::start(&exporter);
+    let page = get(served.address, "/m", &[]).unwrap();
+    assert!(
+        page.text().contains(
+            "\nshop_jobs_total{otel_scope_name=\"tests\",otel_scope_version=\"1.0\",zone=\"a\"} 1\n"
+        )
+    );
+}
+
+#[test]
 fn a_panic_in_the_programs_own_code_costs_one_page() {
     let exporter = exporter();
     let broken = Arc::new(AtomicBool::new(true));
