@@ -1,3 +1,32 @@
-//! What the tests share.
+//! What the tests share: real servers on free ports, stopped when the test ends, and checkers of what we send them.
 
+// A test helper fails by panicking.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod backend;
+pub mod checker;
+pub mod data;
+pub mod http;
 pub mod linking;
+pub mod prometheus;
+mod serve;
+
+pub use backend::{Process, program};
+pub use serve::Served;
+
+use std::time::{Duration, Instant};
+
+/// Asks `ready` again and again until it has an answer.
+///
+/// # Panics
+/// After 30 s, with what it said last: nothing that is waited for takes that long, unless it hangs.
+pub fn until<T>(what: &str, mut ready: impl FnMut() -> Result<T, String>) -> T {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match ready() {
+            Ok(answer) => return answer,
+            Err(last) if Instant::now() > end => panic!("{what}: not after 30 s: {last}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

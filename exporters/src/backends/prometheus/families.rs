@@ -4,10 +4,11 @@ use super::{
     config::PrometheusConfig,
     wire::{self, Kind, Labels, Name},
 };
-use crate::{Data, Descriptor, Metric, Result, Series};
+use crate::{Data, Descriptor, Metric, Point, Series};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::SystemTime,
 };
 
 /// What never changes from page to page.
@@ -28,7 +29,7 @@ pub(super) struct Bound {
 }
 
 impl Style {
-    pub(super) fn new(config: &PrometheusConfig) -> Result<Self> {
+    pub(super) fn new(config: &PrometheusConfig) -> crate::Result<Self> {
         config.check()?;
         let bound = |exponent: i32| {
             let value = 2f64.powi(exponent);
@@ -78,13 +79,15 @@ pub(super) struct Family {
 }
 
 /// One metric of the snapshot, which is usually all there is in a family.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Member {
     /// Its position in the snapshot.
     pub(super) metric: usize,
-    pub(super) entries: Vec<Entry>,
+    pub(super) known: Known,
     /// The bounds of its explicit histograms, as text.
     pub(super) explicit: Explicit,
+    /// Room for one histogram's classic buckets.
+    pub(super) counts: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -104,20 +107,97 @@ impl Explicit {
     }
 }
 
-/// What is remembered of a series. Holding it keeps its address from being used for another.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) series: Arc<Series>,
-    pub(super) text: Prefix,
-    /// Another series of the family has the same labels.
-    pub(super) duplicate: bool,
+/// What is remembered of a metric's series, in the snapshot's order.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    entries: Vec<Entry>,
+    /// What their lines begin with: in one piece, because it is read from front to end.
+    bytes: Vec<u8>,
 }
 
-/// Bytes that a series' lines begin with, in up to four parts.
-#[derive(Debug, Default)]
-pub(super) struct Prefix {
-    pub(super) bytes: Box<[u8]>,
-    pub(super) cuts: [u32; 3],
+#[derive(Debug)]
+struct Entry {
+    /// Holding it keeps its address from being used for another.
+    series: Arc<Series>,
+    /// Where its bytes begin.
+    start: usize,
+    ends: Ends,
+    /// Another series of the family has the same labels.
+    duplicate: bool,
+}
+
+/// How far the parts that an [`Encoder`] wrote go from the first one's start; one that there is not ends where the one
+/// before does.
+pub(super) type Ends = [u32; 4];
+
+/// What is remembered of one series.
+#[derive(Clone, Copy)]
+pub(super) struct Remembered<'a> {
+    series: &'a Series,
+    pub(super) duplicate: bool,
+    ends: Ends,
+    bytes: &'a [u8],
+}
+
+impl<'a> Remembered<'a> {
+    /// When its total was zero.
+    pub(super) fn start(&self) -> SystemTime {
+        self.series.start
+    }
+
+    /// One part of what its lines begin with.
+    #[inline]
+    pub(super) fn part(&self, number: usize) -> &'a [u8] {
+        let from = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.bytes[from as usize..self.ends[number] as usize]
+    }
+}
+
+impl Known {
+    /// Calls `write` for every point with what is remembered of its series.
+    pub(super) fn each<T>(
+        &self,
+        points: &[Point<T>],
+        mut write: impl FnMut(&Point<T>, Remembered<'_>),
+    ) -> Result<(), Stale> {
+        if points.len() != self.entries.len() {
+            return Err(Stale);
+        }
+        for (point, entry) in points.iter().zip(&self.entries) {
+            if !Arc::ptr_eq(&point.series, &entry.series) {
+                return Err(Stale);
+            }
+            write(point, self.of(entry));
+        }
+        Ok(())
+    }
+
+    fn of<'a>(&'a self, entry: &'a Entry) -> Remembered<'a> {
+        let Entry { series, start, ends, duplicate } = entry;
+        Remembered {
+            series,
+            duplicate: *duplicate,
+            ends: *ends,
+            bytes: &self.bytes[*start..*start + ends[3] as usize],
+        }
+    }
+
+    /// Remembers `all` instead; `encode` is asked about those only that are new.
+    fn refresh(&mut self, all: Vec<&Arc<Series>>, encode: impl Fn(&mut Vec<u8>, &Series) -> Ends) {
+        let old = std::mem::take(self);
+        let by_address: HashMap<_, _> = old.entries.iter().map(|e| (Arc::as_ptr(&e.series), e)).collect();
+        for series in all {
+            let start = self.bytes.len();
+            let ends = match by_address.get(&Arc::as_ptr(series)) {
+                Some(entry) => {
+                    self.bytes.extend_from_slice(old.of(entry).bytes);
+                    entry.ends
+                }
+                None => encode(&mut self.bytes, series),
+            };
+            self.entries.push(Entry { series: Arc::clone(series), start, ends, duplicate: false });
+        }
+    }
 }
 
 /// The snapshot is not the one that was remembered.
@@ -127,7 +207,8 @@ pub(super) struct Stale;
 /// How a format writes what is remembered.
 pub(super) struct Encoder {
     pub(super) head: fn(&Name, help: &str) -> [Box<[u8]>; 2],
-    pub(super) prefix: fn(&Name, &Labels, created: bool) -> Prefix,
+    /// Appends what the lines of a series begin with.
+    pub(super) prefix: fn(&mut Vec<u8>, &Name, &Labels, created: bool) -> Ends,
 }
 
 /// All families of one format.
@@ -182,7 +263,7 @@ impl Families {
         }
         for (position, metric) in metrics.iter().enumerate() {
             let mut name = style.name(metric);
-            let member = Member { metric: position, entries: Vec::new(), explicit: Explicit::default() };
+            let member = Member { metric: position, ..Member::default() };
             if let Some(family) = self.list.iter_mut().find(|family| family.name == name) {
                 let apart = |other: &Member| !overlap(style, metric, &metrics[other.metric], name.kind);
                 if family.members.iter().all(apart) {
@@ -245,23 +326,19 @@ fn all_series(metric: &Metric) -> Vec<&Arc<Series>> {
 impl Family {
     /// Brings what is remembered in line with the snapshot; series that are still there are not encoded anew.
     fn refresh(&mut self, encoder: &Encoder, style: &Style, metrics: &[Metric]) {
-        for member in &mut self.members {
-            let old = member.entries.drain(..).map(|entry| (Arc::as_ptr(&entry.series), entry));
-            let mut old: HashMap<_, _> = old.collect();
-            let entry = |series: &Arc<Series>| {
-                old.remove(&Arc::as_ptr(series)).unwrap_or_else(|| {
-                    let labels = style.labels(series, self.name.kind);
-                    let text = (encoder.prefix)(&self.name, &labels, style.config.created);
-                    Entry { series: Arc::clone(series), text, duplicate: false }
-                })
-            };
-            member.entries = all_series(&metrics[member.metric]).into_iter().map(entry).collect();
+        for Member { metric, known, .. } in &mut self.members {
+            known.refresh(all_series(&metrics[*metric]), |bytes, series| {
+                let labels = style.labels(series, self.name.kind);
+                (encoder.prefix)(bytes, &self.name, &labels, style.config.created)
+            });
         }
         let mut seen = HashSet::new();
         let mut duplicates = 0u64;
-        for entry in self.members.iter_mut().flat_map(|member| &mut member.entries) {
-            entry.duplicate = !seen.insert(&*entry.text.bytes);
-            duplicates += u64::from(entry.duplicate);
+        for Known { entries, bytes } in self.members.iter_mut().map(|member| &mut member.known) {
+            for entry in entries {
+                entry.duplicate = !seen.insert(&bytes[entry.start..entry.start + entry.ends[3] as usize]);
+                duplicates += u64::from(entry.duplicate);
+            }
         }
         if duplicates > 0 {
             tracing::warn!(

@@ -17,6 +17,7 @@
 //! becomes `function_calls_duration_seconds`. The format is what the client prefers: text 0.0.4, OpenMetrics 1.0, or
 //! protobuf with native histograms.
 
+mod buckets;
 mod config;
 mod families;
 mod io;
@@ -36,12 +37,14 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
+    collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
@@ -71,11 +74,40 @@ enum Source {
     Live(Arc<Gather>),
 }
 
+/// As many pages may be read at a time; who comes then, shares the newest.
+const MAX_PAGES: usize = 8;
+/// How old a page may be to be shared.
+const MAX_AGE: Duration = Duration::from_secs(5);
+
 /// What is kept from page to page.
 struct Work {
     renderer: Renderer,
-    /// The last page; its memory is used again once nobody reads it any more.
-    last: Bytes,
+    /// Pages that were handed out, oldest first; memory that nobody reads any more is used again.
+    handed_out: VecDeque<(Page, Format, Instant)>,
+}
+
+impl Work {
+    /// A page to share, where slow readers hold too many already.
+    fn shared(&self, format: Format) -> Option<Page> {
+        let read = self.handed_out.iter().filter(|(page, ..)| !page.body.is_unique());
+        let (page, of, at) = self.handed_out.back().filter(|_| read.count() >= MAX_PAGES)?;
+        (*of == format && at.elapsed() < MAX_AGE).then(|| page.clone())
+    }
+
+    /// Room for a page.
+    fn room(&mut self) -> Vec<u8> {
+        let mut free = Bytes::new();
+        self.handed_out.retain_mut(|(page, ..)| {
+            let read = !page.body.is_unique();
+            if !read {
+                free = std::mem::take(&mut page.body);
+            }
+            read
+        });
+        let mut room: Vec<u8> = free.try_into_mut().map(Vec::from).unwrap_or_default();
+        room.clear();
+        room
+    }
 }
 
 /// An answer to a scrape.
@@ -114,7 +146,7 @@ impl PrometheusExporter {
             config,
             source: RwLock::new(Source::Latest(None)),
             hooks: RwLock::default(),
-            renderer: Mutex::new(Work { renderer, last: Bytes::new() }),
+            renderer: Mutex::new(Work { renderer, handed_out: VecDeque::new() }),
             open: watch::Sender::new(true),
             scrapes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -141,6 +173,9 @@ impl PrometheusExporter {
 
     /// The page, in the format that the request's `Accept` header prefers. Never panics: where the program's own code does,
     /// the page's status is 500.
+    ///
+    /// It shows this moment's numbers; those of up to 5 s ago only while eight earlier pages are still held, by slow readers,
+    /// so that these cost little memory.
     pub fn render(&self, accept: Option<&str>) -> Page {
         self.0.scrapes.fetch_add(1, Relaxed);
         catch_unwind(AssertUnwindSafe(|| self.page(accept))).unwrap_or_else(|_| {
@@ -157,12 +192,14 @@ impl PrometheusExporter {
     fn page(&self, accept: Option<&str>) -> Page {
         let hooks = self.0.hooks.read().unwrap_or_else(PoisonError::into_inner).clone();
         let format = Format::best(accept, |format| hooks.is_empty() || format != Format::Protobuf);
+        if let Some(page) = self.work().shared(format) {
+            return page;
+        }
         // The program's own code runs outside the locks.
         let metrics = self.gather();
         let appended = appended(&hooks, format);
         let mut work = self.work();
-        let mut body = std::mem::take(&mut work.last).try_into_mut().map(Vec::from).unwrap_or_default();
-        body.clear();
+        let mut body = work.room();
         if let Some(metrics) = metrics {
             work.renderer.render(&metrics, format, &mut body);
         }
@@ -170,9 +207,16 @@ impl PrometheusExporter {
         if format == Format::OpenMetrics {
             body.extend_from_slice(b"# EOF\n");
         }
-        let body = Bytes::from(body);
-        work.last = body.clone();
-        Page { status: http::StatusCode::OK, content_type: format.content_type(), body }
+        let page = Page {
+            status: http::StatusCode::OK,
+            content_type: format.content_type(),
+            body: Bytes::from(body),
+        };
+        // An empty page has no memory, and no owner.
+        if !page.body.is_empty() {
+            work.handed_out.push_back((page.clone(), format, Instant::now()));
+        }
+        page
     }
 
     fn gather(&self) -> Option<Arc<ProfileMetrics>> {
@@ -259,5 +303,64 @@ fn closed() -> Error {
 impl fmt::Debug for PrometheusExporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrometheusExporter").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attributes, Data, Descriptor, Metric, Number, Point, Scope, Series};
+    use std::time::SystemTime;
+
+    /// Shows how often it was asked.
+    fn counting() -> PrometheusExporter {
+        let exporter = PrometheusExporter::new(PrometheusConfig::default()).unwrap();
+        let series = Series {
+            scope: Arc::new(Scope::default()),
+            attributes: Attributes::default(),
+            start: SystemTime::now(),
+        };
+        let (series, descriptor) =
+            (Arc::new(series), Arc::new(Descriptor { name: "n".into(), ..Default::default() }));
+        let asked = AtomicU64::new(0);
+        exporter.connect(Arc::new(move || {
+            let total = Number::U64(asked.fetch_add(1, Relaxed) + 1);
+            let point = Point { series: series.clone(), total, change: total, exemplars: Vec::new() };
+            let metric = Metric { descriptor: descriptor.clone(), data: Data::Gauge(vec![point]) };
+            let now = SystemTime::now();
+            Arc::new(ProfileMetrics { resource: Arc::default(), interval: now..now, metrics: vec![metric] })
+        }));
+        exporter
+    }
+
+    fn page(number: usize) -> String {
+        format!("# TYPE n gauge\nn {number}\n")
+    }
+
+    #[test]
+    fn every_page_is_fresh_unless_many_are_still_read() {
+        let exporter = counting();
+        for number in 1..=3 {
+            assert_eq!(exporter.render(None).body, page(number));
+        }
+        let mut held: Vec<_> = (0..MAX_PAGES).map(|_| exporter.render(None)).collect();
+        assert_eq!(held[MAX_PAGES - 1].body, page(MAX_PAGES + 3));
+        assert_eq!(exporter.render(None).body, page(MAX_PAGES + 3));
+        let open = exporter.render(Some("application/openmetrics-text"));
+        assert_eq!(open.body, page(MAX_PAGES + 4) + "# EOF\n", "another format is not shared");
+        held.pop();
+        assert_eq!(exporter.render(None).body, page(MAX_PAGES + 5));
+        assert!(
+            held.iter().enumerate().all(|(i, held)| held.body == page(i + 4)),
+            "what is held does not change"
+        );
+    }
+
+    #[test]
+    fn memory_that_nobody_reads_is_used_again() {
+        let exporter = counting();
+        let first = exporter.render(None).body.as_ptr();
+        assert_eq!(exporter.render(None).body.as_ptr(), first);
+        assert_eq!(exporter.work().handed_out.len(), 1);
     }
 }

@@ -1,8 +1,8 @@
 //! The protobuf format: length-delimited `MetricFamily` messages, with native histograms.
 
 use super::{
-    families::{Encoder, Entry, Families, Family, Prefix, Stale, Style},
-    text::{Cumulative, each, is_valid, latest},
+    buckets::{self, cumulate, is_valid, latest},
+    families::{Bound, Encoder, Ends, Families, Family, Member, Remembered, Stale, Style},
     wire::{self, Kind, Labels, Name},
 };
 use crate::{Data, Exemplar, ExponentialHistogram, Histogram, Metric, Number, Point, Resource};
@@ -31,15 +31,15 @@ fn head(name: &Name, help: &str) -> [Box<[u8]>; 2] {
 }
 
 /// The labels' fields of a `Metric`.
-fn prefix(_: &Name, labels: &Labels, _: bool) -> Prefix {
-    let mut bytes = Vec::new();
+fn prefix(out: &mut Vec<u8>, _: &Name, labels: &Labels, _: bool) -> Ends {
+    let start = out.len();
     for (key, value) in labels {
-        message(&mut bytes, 1, |pair| {
+        message(out, 1, |pair| {
             string(pair, 1, key);
             string(pair, 2, value);
         });
     }
-    Prefix { bytes: bytes.into(), cuts: [0; 3] }
+    [(out.len() - start) as u32; 4]
 }
 
 /// The messages of one page.
@@ -58,7 +58,7 @@ pub(super) fn target_info(out: &mut Vec<u8>, resource: &Resource) {
     delimited(out, |out| {
         out.extend_from_slice(&head(&name, "Target metadata")[0]);
         message(out, 4, |out| {
-            out.extend_from_slice(&prefix(&name, &labels, false).bytes);
+            prefix(out, &name, &labels, false);
             message(out, 2, |gauge| double(gauge, 1, 1.0));
         });
     });
@@ -69,28 +69,33 @@ impl Page<'_> {
         families.each(style, metrics, |family| self.family(family, style, metrics));
     }
 
-    fn family(&mut self, family: &Family, style: &Style, metrics: &[Metric]) -> Result<(), Stale> {
-        let (start, dropped) = (self.out.len(), self.dropped);
+    fn family(&mut self, family: &mut Family, style: &Style, metrics: &[Metric]) -> Result<(), Stale> {
+        let start = self.out.len();
         let mut written = 0;
         let mut result = Ok(());
         delimited(self.out, |out| {
+            let bounds = style.bounds(family);
             out.extend_from_slice(&family.head[0]);
-            let mut writer = Writer { out, style, family, written: 0, dropped: 0 };
-            result = family.members.iter().try_for_each(|member| match &metrics[member.metric].data {
-                Data::Sum(sum) => each(&sum.points, &member.entries, |p, e| writer.number(p, e)),
-                Data::Gauge(points) => each(points, &member.entries, |p, e| writer.number(p, e)),
-                Data::ExponentialHistogram(points) => {
-                    each(points, &member.entries, |p, e| writer.exponential(p, e))
+            let mut writer = Writer { out, style, bounds, kind: family.name.kind, written: 0, dropped: 0 };
+            result = family.members.iter_mut().try_for_each(|member| {
+                let Member { metric, known, counts, .. } = member;
+                match &metrics[*metric].data {
+                    Data::Sum(sum) => known.each(&sum.points, |p, e| writer.number(p, e)),
+                    Data::Gauge(points) => known.each(points, |p, e| writer.number(p, e)),
+                    Data::ExponentialHistogram(points) => {
+                        let mut soon = points.iter().skip(buckets::AHEAD);
+                        known.each(points, |p, e| {
+                            buckets::prefetch(soon.next());
+                            writer.exponential(p, e, counts);
+                        })
+                    }
+                    Data::Histogram(points) => known.each(points, |p, e| writer.explicit(p, e)),
                 }
-                Data::Histogram(points) => each(points, &member.entries, |p, e| writer.explicit(p, e)),
             });
             written = writer.written;
-            self.dropped += writer.dropped;
+            self.dropped += if result.is_ok() { writer.dropped } else { 0 };
             out.extend_from_slice(&family.head[1]);
         });
-        if result.is_err() {
-            self.dropped = dropped;
-        }
         if result.is_err() || written == 0 {
             self.out.truncate(start);
         }
@@ -102,62 +107,68 @@ impl Page<'_> {
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     style: &'a Style,
-    family: &'a Family,
+    bounds: &'a [Bound],
+    kind: Kind,
     written: u64,
     dropped: u64,
 }
 
 impl Writer<'_> {
-    fn metric(&mut self, entry: &Entry, valid: bool, value: impl FnOnce(&mut Vec<u8>)) {
-        if entry.duplicate || !valid {
+    fn metric(&mut self, series: Remembered<'_>, valid: bool, value: impl FnOnce(&mut Vec<u8>)) {
+        if series.duplicate || !valid {
             self.dropped += 1;
             return;
         }
         self.written += 1;
         message(self.out, 4, |out| {
-            out.extend_from_slice(&entry.text.bytes);
+            out.extend_from_slice(series.part(0));
             value(out);
         });
     }
 
-    fn number(&mut self, point: &Point<Number>, entry: &Entry) {
+    fn number(&mut self, point: &Point<Number>, series: Remembered<'_>) {
         let value = point.total.as_f64();
-        match self.family.name.kind {
-            Kind::Counter { .. } => self.metric(entry, value.is_finite() && value >= 0.0, |out| {
+        match self.kind {
+            Kind::Counter { .. } => self.metric(series, value.is_finite() && value >= 0.0, |out| {
                 message(out, 3, |counter| {
                     double(counter, 1, value);
                     exemplar(counter, 2, &point.exemplars, f64::NEG_INFINITY, f64::INFINITY);
-                    time(counter, 3, entry.series.start);
+                    time(counter, 3, series.start());
                 });
             }),
-            _ => self.metric(entry, true, |out| message(out, 2, |gauge| double(gauge, 1, value))),
+            _ => self.metric(series, true, |out| message(out, 2, |gauge| double(gauge, 1, value))),
         }
     }
 
-    fn exponential(&mut self, point: &Point<ExponentialHistogram>, entry: &Entry) {
-        let (h, style, family) = (&point.total, self.style, self.family);
-        self.metric(entry, h.sum.is_finite() && (-10..=20).contains(&h.scale), |out| {
+    fn exponential(
+        &mut self,
+        point: &Point<ExponentialHistogram>,
+        series: Remembered<'_>,
+        counts: &mut Vec<u64>,
+    ) {
+        let (h, bounds, native_too) = (&point.total, self.bounds, self.style.config.native_histograms);
+        self.metric(series, h.sum.is_finite() && (-10..=20).contains(&h.scale), |out| {
             message(out, 7, |out| {
-                integer(out, 1, h.count());
+                let count = cumulate(h, bounds, counts);
+                integer(out, 1, count);
                 double(out, 2, h.sum);
-                let mut buckets = Cumulative::new(h);
                 let mut lower = f64::NEG_INFINITY;
-                for bound in style.bounds(family) {
-                    bucket(out, buckets.up_to(bound), lower, bound.value, &point.exemplars);
+                for (bound, count) in bounds.iter().zip(&*counts) {
+                    bucket(out, *count, lower, bound.value, &point.exemplars);
                     lower = bound.value;
                 }
-                bucket(out, buckets.total(), lower, f64::INFINITY, &point.exemplars);
-                if style.config.native_histograms && (-4..=8).contains(&h.scale) {
+                bucket(out, count, lower, f64::INFINITY, &point.exemplars);
+                if native_too && (-4..=8).contains(&h.scale) {
                     native(out, h);
                 }
-                time(out, 15, entry.series.start);
+                time(out, 15, series.start());
             });
         });
     }
 
-    fn explicit(&mut self, point: &Point<Histogram>, entry: &Entry) {
+    fn explicit(&mut self, point: &Point<Histogram>, series: Remembered<'_>) {
         let h = &point.total;
-        self.metric(entry, is_valid(h), |out| {
+        self.metric(series, is_valid(h), |out| {
             message(out, 7, |out| {
                 integer(out, 1, h.count());
                 double(out, 2, h.sum);
@@ -167,7 +178,7 @@ impl Writer<'_> {
                     bucket(out, count, lower, upper, &point.exemplars);
                     lower = upper;
                 }
-                time(out, 15, entry.series.start);
+                time(out, 15, series.start());
             });
         });
     }
@@ -264,11 +275,21 @@ fn message(out: &mut Vec<u8>, field: u8, content: impl FnOnce(&mut Vec<u8>)) {
 /// `content` with its length before it.
 fn delimited(out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
+    // Room for the length, which is mostly short.
+    out.push(0);
     content(out);
-    let end = out.len();
-    varint(out, (end - start) as u64);
-    let length = out.len() - end;
-    out[start..].rotate_right(length);
+    let length = out.len() - start - 1;
+    if length < 0x80 {
+        out[start] = length as u8;
+        return;
+    }
+    let bytes = (length.ilog2() / 7 + 1) as usize;
+    out.resize(out.len() + bytes - 1, 0);
+    out.copy_within(start + 1..start + 1 + length, start + bytes);
+    for (position, byte) in out[start..start + bytes].iter_mut().enumerate() {
+        let more = if position + 1 < bytes { 0x80 } else { 0 };
+        *byte = (length >> (7 * position)) as u8 & 0x7f | more;
+    }
 }
 
 fn string(out: &mut Vec<u8>, field: u8, text: &str) {
@@ -277,6 +298,8 @@ fn string(out: &mut Vec<u8>, field: u8, text: &str) {
 
 fn double(out: &mut Vec<u8>, field: u8, value: f64) {
     out.push(field << 3 | 1);
+    // One of the many forms of NaN tells Prometheus that the series has ended.
+    let value = if value.is_nan() { f64::NAN } else { value };
     out.extend_from_slice(&value.to_le_bytes());
 }
 

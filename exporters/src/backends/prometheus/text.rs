@@ -1,7 +1,8 @@
 //! The two text formats: 0.0.4, and OpenMetrics 1.0.
 
 use super::{
-    families::{Bound, Encoder, Entry, Explicit, Families, Family, Member, Prefix, Stale, Style},
+    buckets::{self, cumulate, is_valid, latest},
+    families::{Bound, Encoder, Ends, Explicit, Families, Family, Member, Remembered, Stale, Style},
     wire::{self, Kind, Labels, Name},
 };
 use crate::{Data, Exemplar, ExponentialHistogram, Histogram, Metric, Number, Point, Resource};
@@ -40,48 +41,37 @@ fn head(name: &Name, help: &str) -> [Box<[u8]>; 2] {
 
 /// `name{labels} `; of a histogram `name_bucket{labels,le="`, `name_sum{labels} ` and `name_count{labels} `; at last,
 /// if asked for, `name_created{labels} `.
-fn prefix(name: &Name, labels: &Labels, created: bool) -> Prefix {
-    let mut bytes = Vec::new();
+fn prefix(out: &mut Vec<u8>, name: &Name, labels: &Labels, created: bool) -> Ends {
+    let start = out.len();
     let mut part = |suffix: &str, le: bool| {
-        bytes.extend_from_slice(name.family.as_bytes());
-        bytes.extend_from_slice(suffix.as_bytes());
+        out.extend_from_slice(name.family.as_bytes());
+        out.extend_from_slice(suffix.as_bytes());
         let mut separator = b'{';
         for (key, value) in labels {
-            bytes.push(separator);
+            out.push(separator);
             separator = b',';
-            bytes.extend_from_slice(key.as_bytes());
-            bytes.extend_from_slice(b"=\"");
-            wire::escape(&mut bytes, value);
-            bytes.push(b'"');
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"=\"");
+            wire::escape(out, value);
+            out.push(b'"');
         }
         match (le, separator) {
-            (true, separator) => bytes.extend_from_slice(&[separator, b'l', b'e', b'=', b'"']),
-            (false, b'{') => bytes.push(b' '),
-            (false, _) => bytes.extend_from_slice(b"} "),
+            (true, separator) => out.extend_from_slice(&[separator, b'l', b'e', b'=', b'"']),
+            (false, b'{') => out.push(b' '),
+            (false, _) => out.extend_from_slice(b"} "),
         }
-        bytes.len() as u32
+        (out.len() - start) as u32
     };
-    let first = match name.kind {
-        Kind::Counter { suffix: true } => part("_total", false),
-        Kind::Counter { suffix: false } | Kind::Gauge => part("", false),
-        Kind::Histogram => part("_bucket", true),
-    };
-    let cuts = match name.kind {
-        Kind::Histogram => [first, part("_sum", false), part("_count", false)],
-        _ => [first; 3],
-    };
-    if created && !matches!(name.kind, Kind::Gauge | Kind::Counter { suffix: false }) {
-        part("_created", false);
-    }
-    Prefix { bytes: bytes.into(), cuts }
-}
-
-impl Entry {
-    fn part(&self, number: usize) -> &[u8] {
-        let cuts = self.text.cuts;
-        let start = number.checked_sub(1).map_or(0, |before| cuts[before]) as usize;
-        let end = cuts.get(number).map_or(self.text.bytes.len(), |end| *end as usize);
-        &self.text.bytes[start..end]
+    match name.kind {
+        Kind::Counter { suffix: true } => {
+            let total = part("_total", false);
+            [total, total, total, if created { part("_created", false) } else { total }]
+        }
+        Kind::Counter { suffix: false } | Kind::Gauge => [part("", false); 4],
+        Kind::Histogram => {
+            let (bucket, sum, count) = (part("_bucket", true), part("_sum", false), part("_count", false));
+            [bucket, sum, count, if created { part("_created", false) } else { count }]
+        }
     }
 }
 
@@ -103,7 +93,7 @@ pub(super) fn target_info(out: &mut Vec<u8>, resource: &Resource, open_metrics: 
         false => b"# HELP target_info Target metadata\n# TYPE target_info gauge\n",
     });
     let name = Name { family: "target_info".into(), unit: String::new(), kind: Kind::Gauge };
-    out.extend_from_slice(&prefix(&name, &labels, false).bytes);
+    prefix(out, &name, &labels, false);
     out.extend_from_slice(b"1\n");
 }
 
@@ -135,17 +125,17 @@ impl Page<'_> {
     fn numbers(&mut self, member: &Member, points: &[Point<Number>], kind: Kind) -> Result<(), Stale> {
         let counter = matches!(kind, Kind::Counter { .. });
         let exemplars = self.open_metrics && kind == Kind::Counter { suffix: true };
-        each(points, &member.entries, |point, entry| {
+        member.known.each(points, |point, series| {
             let impossible = match point.total {
                 Number::U64(_) => false,
                 Number::I64(n) => counter && n < 0,
                 Number::F64(n) => counter && !(n.is_finite() && n >= 0.0),
             };
-            if impossible || entry.duplicate {
+            if impossible || series.duplicate {
                 self.dropped += 1;
                 return;
             }
-            self.out.extend_from_slice(entry.part(0));
+            self.out.extend_from_slice(series.part(0));
             match point.total {
                 Number::U64(n) => self.integer(n),
                 Number::I64(n) => self.out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
@@ -155,39 +145,41 @@ impl Page<'_> {
                 self.exemplar(exemplar);
             }
             self.out.push(b'\n');
-            self.created(entry);
+            self.created(series);
         })
     }
 
     fn exponential(
         &mut self,
-        member: &Member,
+        member: &mut Member,
         points: &[Point<ExponentialHistogram>],
         bounds: &[Bound],
     ) -> Result<(), Stale> {
-        each(points, &member.entries, |point, entry| {
+        let Member { known, counts: scratch, .. } = member;
+        let mut soon = points.iter().skip(buckets::AHEAD);
+        known.each(points, |point, series| {
+            buckets::prefetch(soon.next());
             let h = &point.total;
-            if entry.duplicate || !h.sum.is_finite() || !(-10..=20).contains(&h.scale) {
+            if series.duplicate || !h.sum.is_finite() || !(-10..=20).contains(&h.scale) {
                 self.dropped += 1;
                 return;
             }
-            let mut buckets = Cumulative::new(h);
+            let count = cumulate(h, bounds, scratch);
             let mut lower = f64::NEG_INFINITY;
-            for bound in bounds {
-                let count = buckets.up_to(bound);
-                self.bucket(entry, &bound.text, count, &point.exemplars, lower, bound.value);
+            for (bound, count) in bounds.iter().zip(&*scratch) {
+                self.bucket(series, &bound.text, *count, &point.exemplars, lower, bound.value);
                 lower = bound.value;
             }
-            self.end(entry, buckets.total(), h.sum, false, &point.exemplars, lower);
+            self.end(series, count, h.sum, false, &point.exemplars, lower);
         })
     }
 
     fn explicit(&mut self, member: &mut Member, points: &[Point<Histogram>]) -> Result<(), Stale> {
-        let Member { entries, explicit, .. } = member;
+        let Member { known, explicit, .. } = member;
         let explicit: &mut Explicit = explicit;
-        each(points, entries, |point, entry| {
+        known.each(points, |point, series| {
             let h = &point.total;
-            if entry.duplicate || !is_valid(h) {
+            if series.duplicate || !is_valid(h) {
                 self.dropped += 1;
                 return;
             }
@@ -195,25 +187,25 @@ impl Page<'_> {
             let mut lower = f64::NEG_INFINITY;
             for ((text, n), bound) in explicit.texts(&h.bounds).iter().zip(&h.counts).zip(&h.bounds) {
                 count += n;
-                self.bucket(entry, text, count, &point.exemplars, lower, *bound);
+                self.bucket(series, text, count, &point.exemplars, lower, *bound);
                 lower = *bound;
             }
             let negative = h.bounds.first().is_some_and(|first| *first < 0.0);
-            self.end(entry, h.count(), h.sum, negative, &point.exemplars, lower);
+            self.end(series, h.count(), h.sum, negative, &point.exemplars, lower);
         })
     }
 
     #[inline]
     fn bucket(
         &mut self,
-        entry: &Entry,
+        series: Remembered<'_>,
         le: &[u8],
         count: u64,
         exemplars: &[Exemplar],
         lower: f64,
         upper: f64,
     ) {
-        self.out.extend_from_slice(entry.part(0));
+        self.out.extend_from_slice(series.part(0));
         self.out.extend_from_slice(le);
         self.integer(count);
         if self.open_metrics
@@ -227,31 +219,31 @@ impl Page<'_> {
 
     fn end(
         &mut self,
-        entry: &Entry,
+        series: Remembered<'_>,
         count: u64,
         sum: f64,
         negative: bool,
         exemplars: &[Exemplar],
         lower: f64,
     ) {
-        self.bucket(entry, b"+Inf\"} ", count, exemplars, lower, f64::INFINITY);
+        self.bucket(series, b"+Inf\"} ", count, exemplars, lower, f64::INFINITY);
         // OpenMetrics knows no sum that may go down, and no count without a sum.
         if !(self.open_metrics && (negative || sum < 0.0)) {
-            self.out.extend_from_slice(entry.part(1));
+            self.out.extend_from_slice(series.part(1));
             wire::push_f64(self.out, sum);
             self.out.push(b'\n');
-            self.out.extend_from_slice(entry.part(2));
+            self.out.extend_from_slice(series.part(2));
             self.integer(count);
             self.out.push(b'\n');
         }
-        self.created(entry);
+        self.created(series);
     }
 
-    fn created(&mut self, entry: &Entry) {
-        let prefix = entry.part(3);
-        if self.open_metrics && !prefix.is_empty() && entry.series.start > UNIX_EPOCH {
+    fn created(&mut self, series: Remembered<'_>) {
+        let prefix = series.part(3);
+        if self.open_metrics && !prefix.is_empty() && series.start() > UNIX_EPOCH {
             self.out.extend_from_slice(prefix);
-            self.time(entry.series.start);
+            self.time(series.start());
             self.out.push(b'\n');
         }
     }
@@ -288,75 +280,5 @@ fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
-}
-
-/// The newest exemplar in `(lower, upper]`.
-pub(super) fn latest(exemplars: &[Exemplar], lower: f64, upper: f64) -> Option<&Exemplar> {
-    let within = |e: &&Exemplar| e.value.is_finite() && e.value > lower && e.value <= upper;
-    exemplars.iter().filter(within).max_by_key(|exemplar| exemplar.time)
-}
-
-pub(super) fn is_valid(h: &Histogram) -> bool {
-    let bounds = h.bounds.is_sorted_by(|a, b| a < b) && h.bounds.iter().all(|bound| bound.is_finite());
-    bounds && h.counts.len() == h.bounds.len() + 1 && h.sum.is_finite()
-}
-
-/// Calls `write` for every point with what is remembered of its series.
-pub(super) fn each<T>(
-    points: &[Point<T>],
-    entries: &[Entry],
-    mut write: impl FnMut(&Point<T>, &Entry),
-) -> Result<(), Stale> {
-    if points.len() != entries.len() {
-        return Err(Stale);
-    }
-    for (point, entry) in points.iter().zip(entries) {
-        if !std::sync::Arc::ptr_eq(&point.series, &entry.series) {
-            return Err(Stale);
-        }
-        write(point, entry);
-    }
-    Ok(())
-}
-
-/// Adds up the buckets of an exponential histogram towards higher bounds.
-pub(super) struct Cumulative<'a> {
-    histogram: &'a ExponentialHistogram,
-    /// Buckets added so far.
-    position: usize,
-    count: u64,
-}
-
-impl<'a> Cumulative<'a> {
-    pub(super) fn new(histogram: &'a ExponentialHistogram) -> Self {
-        Self { histogram, position: 0, count: 0 }
-    }
-
-    /// How many values are at most `bound`.
-    #[inline]
-    pub(super) fn up_to(&mut self, bound: &Bound) -> u64 {
-        let h = self.histogram;
-        let (exponent, scale) = (i64::from(bound.exponent), h.scale);
-        // The last bucket that ends at or below the bound.
-        let last = if scale >= 0 { exponent << scale } else { exponent >> -scale };
-        let buckets =
-            (last - i64::from(h.positive.offset) + 1).clamp(0, h.positive.counts.len() as i64) as usize;
-        self.add(buckets);
-        // The zero bucket may be wider than the first classic ones.
-        self.count + if h.zero_threshold <= bound.value { h.zero_count } else { 0 }
-    }
-
-    pub(super) fn total(mut self) -> u64 {
-        self.add(self.histogram.positive.counts.len());
-        self.count + self.histogram.zero_count
-    }
-
-    #[inline]
-    fn add(&mut self, end: usize) {
-        if let Some(next) = self.histogram.positive.counts.get(self.position..end) {
-            self.count += next.iter().sum::<u64>();
-            self.position = end;
-        }
     }
 }
