@@ -59,7 +59,7 @@ fn report(arguments: &Arguments) -> Result<()> {
     // All subjects once, then all once more: what disturbs the machine for a while disturbs them all.
     for process in 1..=processes {
         for row in &mut rows {
-            eprint!("\r\x1b[Kprocess {process} of {processes}: {}", row.subject.name);
+            benches::progress(&format!("process {process} of {processes}: {}", row.subject.name));
             let words = ["time", row.subject.name, &row.threads.to_string(), rounds, turn];
             match benches::child(&words)?[..] {
                 [added, time_stamps, instants] => row.samples.push(Sample { added, time_stamps, instants }),
@@ -67,7 +67,7 @@ fn report(arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    eprint!("\r\x1b[K");
+    benches::progress("");
     print(&rows)
 }
 

@@ -1,6 +1,7 @@
 //! What the benchmarks share: how they are asked, a process per subject, medians, and resident memory.
 
 use std::error::Error;
+use std::io::IsTerminal as _;
 use std::process::{Command, Stdio};
 
 /// Any failure of a benchmark; it ends the run.
@@ -63,6 +64,13 @@ pub fn child(words: &[&str]) -> Result<Vec<f64>> {
     // Only the last line is ours: some of the peers print too.
     let last = printed.lines().last().unwrap_or_default();
     Ok(last.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>()?)
+}
+
+/// Shows on a terminal, in one line that is overwritten, what is going on.
+pub fn progress(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
+    }
 }
 
 /// The middle one of `values`; not a number when there are none.
