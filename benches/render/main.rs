@@ -47,8 +47,9 @@ struct Renderer {
     start: fn(Kind, usize) -> Result<Box<dyn Render>>,
 }
 
-static RENDERERS: [Renderer; 4] = [
-    Renderer { name: "exporters", ours: true, quick: true, start: ours::text },
+static RENDERERS: [Renderer; 5] = [
+    Renderer { name: "exporters, text", ours: true, quick: true, start: ours::text },
+    Renderer { name: "exporters, OpenMetrics", ours: true, quick: false, start: ours::open_metrics },
     Renderer { name: "prometheus-client", ours: false, quick: true, start: peers::prometheus_client },
     Renderer { name: "prometheus", ours: false, quick: false, start: peers::prometheus },
     Renderer { name: "metrics-exporter-prometheus", ours: false, quick: false, start: peers::metrics },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use benches::Result;
+use exporters::prometheus::{Format, PrometheusConfig, Renderer};
 use exporters::{
     Attributes, Buckets, Data, Descriptor, ExponentialHistogram, KeyValue, Metric, Number, Point, ProfileMetrics,
     Resource, Scope, Series, Sum,
@@ -80,7 +81,36 @@ fn durations(series: usize) -> ExponentialHistogram {
     }
 }
 
-pub(crate) fn text(kind: Kind, _lines: usize) -> Result<Box<dyn Render>> {
-    let _ = snapshot(kind, 1);
-    Err("not there yet".into())
+struct Ours {
+    renderer: Renderer,
+    snapshot: ProfileMetrics,
+    format: Format,
+    page: Vec<u8>,
+}
+
+pub(crate) fn text(kind: Kind, lines: usize) -> Result<Box<dyn Render>> {
+    start(kind, lines, Format::Text)
+}
+
+pub(crate) fn open_metrics(kind: Kind, lines: usize) -> Result<Box<dyn Render>> {
+    start(kind, lines, Format::OpenMetrics)
+}
+
+fn start(kind: Kind, lines: usize, format: Format) -> Result<Box<dyn Render>> {
+    let config = PrometheusConfig::default();
+    let lines_a_series = match kind {
+        Kind::Counter => 1,
+        // One of each bound, and `+Inf`, `_sum`, `_count`.
+        Kind::Histogram => config.classic_buckets.len() + 3,
+    };
+    let snapshot = snapshot(kind, lines.div_ceil(lines_a_series));
+    Ok(Box::new(Ours { renderer: Renderer::new(&config)?, snapshot, format, page: Vec::new() }))
+}
+
+impl Render for Ours {
+    fn render(&mut self) -> &[u8] {
+        self.page.clear();
+        self.renderer.render(&self.snapshot, self.format, &mut self.page);
+        &self.page
+    }
 }
