@@ -12,6 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use benches::{Arguments, Result, resident, verdict};
+use exporters::prometheus::PrometheusConfig;
+use exporters::{Profiler, profiled};
 use functions::{ALL, COUNT, spin};
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -54,18 +56,45 @@ fn print_growth(before: u64) -> Result<()> {
     Ok(())
 }
 
-/// Calls of a sync function that fails now and then, once everything that a first call brings is there.
-fn unscraped(calls: u64) -> Result<()> {
-    let _profiler = start()?;
-    make_calls(100_000);
+/// Calls while intervals go by and the page waits to be scraped, once everything that the first calls bring is there.
+fn unscraped(calls: u32) -> Result<()> {
+    let builder = Profiler::builder().interval(Duration::from_millis(10)).prometheus(any_port());
+    let profiler = builder.start()?;
+    for _ in 0..10 {
+        make_calls(calls / 100);
+        profiler.flush(Duration::from_secs(5))?;
+    }
     let before = resident()?;
     make_calls(calls);
     print_growth(before)
 }
 
+fn make_calls(calls: u32) {
+    #[profiled]
+    #[inline(never)]
+    fn parse(text: &str) -> std::result::Result<u32, std::num::ParseIntError> {
+        std::hint::black_box(text).parse()
+    }
+    #[profiled(attributes(queue = queue))]
+    #[inline(never)]
+    fn take(queue: u32) -> u32 {
+        std::hint::black_box(queue)
+    }
+    for call in 0..calls / 2 {
+        let _ = parse(if call % 16 == 0 { "x" } else { "7" });
+        take(call % 8);
+    }
+}
+
+fn any_port() -> PrometheusConfig {
+    let mut config = PrometheusConfig::default();
+    config.listen.set_port(0);
+    config
+}
+
 /// All threads live at once, so that none continues what another left.
 fn many_threads(threads: usize) -> Result<()> {
-    let _profiler = start()?;
+    let _profiler = Profiler::builder().prometheus(any_port()).start()?;
     let barrier = Arc::new(Barrier::new(threads + 1));
     let workers: Vec<_> = (0..threads)
         .map(|_| {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use benches::Result;
 use exporters::prometheus::{Format, PrometheusConfig, Renderer};
 use exporters::{
-    Attributes, Buckets, Data, Descriptor, ExponentialHistogram, KeyValue, Metric, Number, Point, ProfileMetrics,
-    Resource, Scope, Series, Sum,
+    Attributes, Buckets, Data, Descriptor, ExponentialHistogram, KeyValue, Metric, Number, Point,
+    ProfileMetrics, Resource, Scope, Series, Sum,
 };
 
 use crate::{Kind, Render};
@@ -21,7 +21,12 @@ fn snapshot(kind: Kind, series: usize) -> ProfileMetrics {
             let points = (0..series)
                 .map(|i| {
                     let calls = Number::U64(i as u64 * 977);
-                    Point { series: one(&scope, start, i), total: calls, change: calls, exemplars: Vec::new() }
+                    Point {
+                        series: one(&scope, start, i),
+                        total: calls,
+                        change: calls,
+                        exemplars: Vec::new(),
+                    }
                 })
                 .collect();
             let descriptor = Descriptor {

@@ -95,6 +95,18 @@ pub const fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "NOT met" }
 }
 
+/// Starts our profiler as a program would that is scraped, on any free port.
+///
+/// # Errors
+///
+/// There is no free port, or no thread.
+pub fn start() -> Result<()> {
+    let mut config = exporters::prometheus::PrometheusConfig::default();
+    config.listen.set_port(0);
+    exporters::Profiler::builder().prometheus(config).start()?;
+    Ok(())
+}
+
 /// Bytes of memory that this process has resident.
 ///
 /// # Errors
