@@ -58,7 +58,7 @@ fn run(threads: u64, calls: u64) -> Result<()> {
     let sums = Sums::default();
     let profiler = Profiler::builder().interval(Duration::from_millis(1)).exporter(sums.clone()).start()?;
     // Each thread's failures come out even.
-    let each = calls / threads / ONE_FAILS_IN * ONE_FAILS_IN;
+    let each = (calls / threads).next_multiple_of(ONE_FAILS_IN);
     let start = Instant::now();
     let workers: Vec<_> = (0..threads)
         .map(|_| thread::spawn(move || (0..each).filter_map(|x| call(x).err()).count()))
@@ -80,7 +80,7 @@ struct Refused;
 #[profiled]
 #[inline(never)]
 fn call(x: u64) -> std::result::Result<u64, Refused> {
-    if std::hint::black_box(x) % ONE_FAILS_IN == 0 { Err(Refused) } else { Ok(x) }
+    if std::hint::black_box(x).is_multiple_of(ONE_FAILS_IN) { Err(Refused) } else { Ok(x) }
 }
 
 /// Adds up what it is sent.
