@@ -56,6 +56,7 @@ fn report(arguments: &Arguments) -> Result<()> {
         .filter(|subject| arguments.selects(subject.name) && (subject.quick || !quick))
         .flat_map(|subject| [1, 2].map(|threads| Row { subject, threads, samples: Vec::new() }))
         .collect();
+    println!("{}", benches::machine());
     // All subjects once, then all once more: what disturbs the machine for a while disturbs them all.
     for process in 1..=processes {
         for row in &mut rows {

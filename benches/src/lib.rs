@@ -73,6 +73,17 @@ pub fn progress(what: &str) {
     }
 }
 
+/// How many processors there are and how busy they were just before, without which no figure can be judged.
+#[must_use]
+pub fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown");
+    format!(
+        "{processors} processors, load average {load} before the run (rows of 2 threads need 2 idle processors)"
+    )
+}
+
 /// The middle one of `values`; not a number when there are none.
 #[must_use]
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
