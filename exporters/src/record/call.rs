@@ -13,7 +13,7 @@ use crate::clock;
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    mem::ManuallyDrop,
+    mem::{ManuallyDrop, MaybeUninit},
     ptr,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::LocalKey,
@@ -45,9 +45,10 @@ mod tag {
 pub struct Call<const ONE_IN: u32, const OBJECTIVE: bool> {
     /// With a [`tag`].
     shard: *const Shard,
-    start: u64,
-    /// [`CALLEES`] of the caller.
-    outer: u64,
+    /// Without a tag: when it began.
+    start: MaybeUninit<u64>,
+    /// Without a tag: [`CALLEES`] of the caller.
+    outer: MaybeUninit<u64>,
 }
 
 impl Site {
@@ -193,7 +194,7 @@ fn end_slow<const OBJECTIVE: bool>(tagged: *const Shard, ok: bool) {
 impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     #[inline(always)]
     const fn tagged(shard: *const Shard) -> Self {
-        Self { shard, start: 0, outer: 0 }
+        Self { shard, start: MaybeUninit::uninit(), outer: MaybeUninit::uninit() }
     }
 
     #[inline(always)]
@@ -202,8 +203,8 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
         if ONE_IN > 1 && !due::<ONE_IN>(shard) {
             return Self::tagged(ptr::from_ref(shard).map_addr(|addr| addr | tag::UNTIMED));
         }
-        let outer = CALLEES.replace(0);
-        Self { shard, outer, start: clock::counter() }
+        let outer = MaybeUninit::new(CALLEES.replace(0));
+        Self { shard, outer, start: MaybeUninit::new(clock::counter()) }
     }
 
     /// The call returned; `failure` is the type of its error.
@@ -212,7 +213,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
         let call = ManuallyDrop::new(self);
         match failure {
             None => call.end(true),
-            Some(name) => end_badly(&call, Cause::Error(&name)),
+            Some(name) => call.end_badly(&Cause::Error(&name)),
         }
     }
 
@@ -223,29 +224,35 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     }
 
     #[inline(always)]
+    fn end_badly(&self, cause: &Cause<'_>) {
+        end_badly::<ONE_IN, OBJECTIVE>(self.shard, self.start, self.outer, cause);
+    }
+
+    #[inline(always)]
     fn end(&self, ok: bool) {
-        let tags = self.shard.addr() & tag::ALL;
-        if tags != 0 {
-            if ONE_IN > 1 && tags == tag::UNTIMED {
+        if self.shard.addr() & tag::ALL != 0 {
+            if ONE_IN > 1 && self.shard.addr() & tag::ALL == tag::UNTIMED {
                 // SAFETY: the thread was lent it and has not given it back.
                 unsafe { &*self.shard.map_addr(|addr| addr - tag::UNTIMED) }.record_untimed();
-            } else if tags != tag::OFF {
+            } else if self.shard != OFF_CALL {
                 end_slow::<OBJECTIVE>(self.shard, ok);
             }
             return;
         }
-        let ticks = clock::counter().wrapping_sub(self.start);
+        // SAFETY: there is no tag.
+        let (start, outer) = unsafe { (self.start.assume_init(), self.outer.assume_init()) };
+        let ticks = clock::counter().wrapping_sub(start);
         // SAFETY: the thread was lent it and has not given it back.
         let shard = unsafe { &*self.shard };
         let callees = CALLEES.get();
         let recorded = shard.record_fast(ticks, callees);
         if recorded {
-            CALLEES.set(self.outer.wrapping_add(ticks));
+            CALLEES.set(outer.wrapping_add(ticks));
             if OBJECTIVE && ok {
                 shard.judge(ticks);
             }
         } else {
-            end_unusual::<OBJECTIVE>(shard, ticks, self.outer, ok);
+            end_unusual::<OBJECTIVE>(shard, ticks, outer, ok);
         }
     }
 }
@@ -261,19 +268,25 @@ fn end_unusual<const OBJECTIVE: bool>(shard: &Shard, ticks: u64, outer: u64, ok:
     }
 }
 
+/// The parts are passed one by one: a call whose address is known lives in memory, on the fast path too.
 #[cold]
 #[inline(never)]
-fn end_badly<const ONE_IN: u32, const OBJECTIVE: bool>(call: &Call<ONE_IN, OBJECTIVE>, cause: Cause<'_>) {
-    if call.shard == OFF_CALL {
+fn end_badly<const ONE_IN: u32, const OBJECTIVE: bool>(
+    shard: *const Shard,
+    start: MaybeUninit<u64>,
+    outer: MaybeUninit<u64>,
+    cause: &Cause<'_>,
+) {
+    if shard == OFF_CALL {
         return;
     }
     {
-        let _late = (call.shard.addr() & tag::LATE != 0).then(late);
+        let _late = (shard.addr() & tag::LATE != 0).then(late);
         // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
-        let shard = unsafe { &*call.shard.map_addr(|addr| addr & !tag::ALL) };
-        uncounted(|| shard.fail(cause));
+        let shard = unsafe { &*shard.map_addr(|addr| addr & !tag::ALL) };
+        uncounted(|| shard.fail(*cause));
     }
-    call.end(false);
+    ManuallyDrop::new(Call::<ONE_IN, OBJECTIVE> { shard, start, outer }).end(false);
 }
 
 /// Whether this call is the one in `ONE_IN` that is timed.
@@ -288,8 +301,7 @@ pub(super) fn due<const ONE_IN: u32>(shard: &Shard) -> bool {
 impl<const ONE_IN: u32, const OBJECTIVE: bool> Drop for Call<ONE_IN, OBJECTIVE> {
     #[inline]
     fn drop(&mut self) {
-        let call = Self { shard: self.shard, start: self.start, outer: self.outer };
-        end_badly(&ManuallyDrop::new(call), Cause::Panic);
+        self.end_badly(&Cause::Panic);
     }
 }
 
@@ -308,7 +320,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Guard<ONE_IN, OBJECTIVE> {
         let guard = ManuallyDrop::new(self);
         match failure {
             None => guard.call.end(true),
-            Some(name) => end_badly(&guard.call, Cause::Error(&name)),
+            Some(name) => guard.call.end_badly(&Cause::Error(&name)),
         }
     }
 }
@@ -316,7 +328,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Guard<ONE_IN, OBJECTIVE> {
 impl<const ONE_IN: u32, const OBJECTIVE: bool> Drop for Guard<ONE_IN, OBJECTIVE> {
     fn drop(&mut self) {
         match !self.panicking && std::thread::panicking() {
-            true => end_badly(&self.call, Cause::Panic),
+            true => self.call.end_badly(&Cause::Panic),
             false => self.call.end(true),
         }
     }

@@ -20,7 +20,7 @@ use std::{
 pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 
 /// Held while shards are read, so that windows they replaced can be freed in between.
-static READING: Mutex<()> = Mutex::new(());
+pub(super) static READING: Mutex<()> = Mutex::new(());
 
 pub(super) fn reading() -> MutexGuard<'static, ()> {
     READING.lock().unwrap_or_else(PoisonError::into_inner)

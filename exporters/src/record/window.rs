@@ -25,6 +25,9 @@ pub(crate) struct Window {
     len: u32,
 }
 
+/// So many may wait to be freed.
+const MAX_RETIRED: usize = 256;
+
 /// Windows that were replaced, and that a drain may still be reading.
 static RETIRED: Mutex<Vec<Retired>> = Mutex::new(Vec::new());
 
@@ -110,9 +113,19 @@ impl Window {
         grown
     }
 
-    /// Has `window` freed once no drain can be reading it.
+    /// Has `window` freed once no drain can be reading it: by the next one, or by us before too many wait.
     pub(crate) fn retire(window: *mut Self) {
-        retired().push(Retired(window));
+        let waiting = {
+            let mut retired = retired();
+            retired.push(Retired(window));
+            retired.len()
+        };
+        if waiting >= MAX_RETIRED {
+            if let Ok(_reading) = super::snapshot::READING.try_lock() {
+                // SAFETY: the lock is held, so nobody reads.
+                unsafe { Self::free_retired() };
+            }
+        }
     }
 
     /// Frees what was retired.
