@@ -4,6 +4,9 @@
 //! the attribute is parsed (`item`), what cannot be measured is refused (`check`), and the rest is
 //! expanded (`expand`), in the way its return type asks for (`shape`).
 
+// A macro that panics tells its user nothing.
+#![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 mod args;
 mod check;
 mod errors;

@@ -2,8 +2,8 @@
 
 pub use crate::__site as site;
 pub use crate::record::{
-    Call, Fallible, Guard, Infallible, LocalShard, Objective, Owner, Profiled, Returned, Site, Spec, Typed,
-    ValueRef, error_if, failure_with, ok_if, value,
+    Call, Fallible, Guard, Infallible, Keyed, LocalShard, Objective, Owner, Profiled, Returned, Site, Spec,
+    Typed, ValueRef, error_if, failure_with, ok_if, value,
 };
 pub use {core, inventory, std};
 

@@ -1,4 +1,6 @@
 #![doc = include_str!("../../README.md")]
+// Whatever happens, the host goes on.
+#![warn(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 #[doc(hidden)]
 pub mod __private;

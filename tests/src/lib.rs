@@ -1,8 +1,5 @@
 //! What the tests share: real servers on free ports, stopped when the test ends, and checkers of what we send them.
 
-// A test helper fails by panicking.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
 mod backend;
 pub mod checker;
 pub mod data;

@@ -169,7 +169,9 @@ impl Runtime {
         }
         self.drain();
         let requests: Vec<_> = self.legs.iter().map(|leg| leg.request(false)).collect();
-        requests.into_iter().map(|done| done.wait(deadline)).fold(Ok(()), |all: Result<()>, one| all.and(one))
+        // Every exporter is waited for, also after one has failed.
+        let results: Vec<_> = requests.into_iter().map(|done| done.wait(deadline)).collect();
+        results.into_iter().collect()
     }
 
     pub(super) fn shutdown(&self, deadline: Instant) -> ShutdownReport {

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// Where a profiled future records: what a macro's closure gives.
-pub type Place = (&'static Site, &'static LocalKey<LocalShard>, Owner);
+pub(super) type Place = (&'static Site, &'static LocalKey<LocalShard>, Owner);
 
 impl Site {
     /// The series of an attribute set, for a future; `None` when calls are not recorded.
@@ -214,7 +214,7 @@ impl<'a, const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O>
     fn end(&mut self) -> u64 {
         let end = if self.fast { clock::counter() } else { clock::now() };
         // A clock that went backwards makes no time.
-        let ticks = if end > self.start { end - self.start } else { 0 };
+        let ticks = end.saturating_sub(self.start);
         let callees = CALLEES.replace(self.outer.wrapping_add(ticks));
         self.profiled.busy = self.profiled.busy.wrapping_add(ticks);
         self.profiled.callees = self.profiled.callees.wrapping_add(callees);

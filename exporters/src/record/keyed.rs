@@ -203,7 +203,7 @@ impl Keyed {
 }
 
 /// The attribute sets of one site.
-pub struct KeyedSeries(Mutex<Sets>);
+pub(super) struct KeyedSeries(Mutex<Sets>);
 
 struct Sets {
     by_hash: Option<HashMap<u64, Vec<Arc<Keyed>>>>,

@@ -92,6 +92,7 @@ pub fn error_if<'a, R>(
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_borrow)] // The borrows are the point.
 mod tests {
     use super::*;
 

@@ -29,7 +29,7 @@ const OTHER: &str = "_OTHER";
 /// The cells. All times are in ticks of the clock.
 #[repr(C, align(64))]
 #[derive(Debug)]
-pub struct Shard {
+pub(crate) struct Shard {
     /// Calls begun.
     started: AtomicU64,
     /// Calls ended whose duration was taken.

@@ -120,11 +120,11 @@ impl Window {
             retired.push(Retired(window));
             retired.len()
         };
-        if waiting >= MAX_RETIRED {
-            if let Ok(_reading) = super::snapshot::READING.try_lock() {
-                // SAFETY: the lock is held, so nobody reads.
-                unsafe { Self::free_retired() };
-            }
+        if waiting >= MAX_RETIRED
+            && let Ok(_reading) = super::snapshot::READING.try_lock()
+        {
+            // SAFETY: the lock is held, so nobody reads.
+            unsafe { Self::free_retired() };
         }
     }
 
