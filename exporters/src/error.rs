@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
-/// A `Result` whose error defaults to [`enum@Error`].
+/// A `Result` whose error defaults to [`struct@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
@@ -19,7 +19,7 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The category of an [`enum@Error`]; whether to retry follows from it.
+/// The category of an [`struct@Error`]; whether to retry follows from it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
