@@ -1,5 +1,8 @@
 //! Every page is valid: generated names, units, help, labels and values, judged by `promtool` and the strict parser.
 
+// A test fails by panicking.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use exporters::{
     Buckets, Data, Descriptor, Exemplar, ExponentialHistogram, Histogram, KeyValue, Metric, Number, Point,
     ProfileMetrics, Sum,

@@ -1,5 +1,8 @@
 //! A real Prometheus scrapes us: its answers are the known numbers, exactly.
 
+// A test fails by panicking.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use exporters::{
     Data, ExponentialHistogram, KeyValue, Number, Point, ProfileMetrics, Scope, Series,
     prometheus::{PrometheusConfig, PrometheusExporter},

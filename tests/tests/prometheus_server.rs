@@ -1,5 +1,8 @@
 //! The scrape server: what it answers, what it refuses, and that hostile clients do not keep it from others.
 
+// A test fails by panicking.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use exporters::{
     ErrorKind, KeyValue, Number,
     prometheus::{Format, PrometheusConfig, PrometheusExporter},
