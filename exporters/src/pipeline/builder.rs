@@ -4,7 +4,7 @@ use super::{Profiler, current, exit, runtime::Runtime};
 use crate::{
     AnyExporter, Error, ErrorKind, Exporter, Info, KeyValue, Resource, Result, record, record::snapshot::IDLE,
 };
-use std::{env, fmt::Display, str::FromStr, sync::Arc, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
 /// How long an interval is, unless somebody says otherwise.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -199,7 +199,7 @@ fn flag(name: &'static str) -> Result<Option<bool>> {
 }
 
 #[cfg(feature = "prometheus")]
-fn parse<T: FromStr<Err: Display>>(text: &str) -> Option<T> {
+fn parse<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 

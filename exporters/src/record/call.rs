@@ -110,7 +110,7 @@ impl Site {
         self.meet(owner, ONE_IN);
         let mut shard = OFF_CALL;
         values(&mut |values| {
-            shard = begin_slow::<ONE_IN>(uncounted(|| keyed::attach(&keyed::series(self, values))));
+            shard = begin_slow::<ONE_IN>(uncounted(|| keyed::enter(self, values)));
         });
         if shard.addr() & tag::ALL != 0 {
             return Call::tagged(shard);

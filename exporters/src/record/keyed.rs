@@ -10,7 +10,7 @@ use crate::model::Value;
 use std::{
     borrow::Cow,
     collections::HashMap,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
     ptr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -163,9 +163,53 @@ impl Hash for ValueRef<'_> {
     }
 }
 
+/// Things by a hash that is spread well already.
+type ByHash<T> = HashMap<u64, Vec<T>, BuildHasherDefault<Spread>>;
+
+/// The overflow series' place among the others.
+const OVERFLOW_HASH: u64 = 0;
+
+/// Hashes eight bytes with one multiplication; where it starts is not to be guessed from outside.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Spread {
+    fn seeded() -> Self {
+        static SEED: OnceLock<u64> = OnceLock::new();
+        Self(*SEED.get_or_init(|| RandomState::new().hash_one(())))
+    }
+}
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks();
+        words.iter().for_each(|word| self.write_u64(u64::from_le_bytes(*word)));
+        let last = rest.iter().fold(rest.len() as u64, |last, byte| last << 8 | u64::from(*byte));
+        self.write_u64(last);
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // Both halves of the product, or its low bits would depend on low bits alone.
+        let product = u128::from(self.0 ^ n) * 0x9E37_79B9_7F4A_7C15;
+        self.0 = product as u64 ^ (product >> 64) as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn hash(site: &'static Site, values: &[ValueRef<'_>]) -> u64 {
+    let mut hasher = Spread::seeded();
+    hasher.write_u64(ptr::from_ref(site).addr() as u64);
+    values.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// One attribute set of a site.
 pub struct Keyed {
     site: &'static Site,
+    hash: u64,
     pub(super) series: Series,
     /// In the order of the site's keys; `None` in the overflow series.
     pub(crate) values: Option<Box<[Value]>>,
@@ -184,10 +228,10 @@ impl std::fmt::Debug for Keyed {
 }
 
 impl Keyed {
-    fn new(site: &'static Site, values: Option<&[ValueRef<'_>]>) -> Arc<Self> {
+    fn new(site: &'static Site, hash: u64, values: Option<&[ValueRef<'_>]>) -> Arc<Self> {
         let values = values.map(|values| values.iter().map(ValueRef::to_owned).collect());
         let start = SystemTime::now();
-        Arc::new(Self { site, series: Series::new(), values, start, retired: AtomicBool::new(false) })
+        Arc::new(Self { site, hash, series: Series::new(), values, start, retired: AtomicBool::new(false) })
     }
 
     pub(crate) fn site(&self) -> &'static Site {
@@ -206,7 +250,7 @@ impl Keyed {
 pub(super) struct KeyedSeries(Mutex<Sets>);
 
 struct Sets {
-    by_hash: Option<HashMap<u64, Vec<Arc<Keyed>>>>,
+    by_hash: Option<ByHash<Arc<Keyed>>>,
     len: usize,
     overflow: Option<Arc<Keyed>>,
 }
@@ -237,10 +281,10 @@ impl KeyedSeries {
             return set.clone();
         }
         if *len >= MAX_SETS {
-            return overflow.get_or_insert_with(|| Keyed::new(site, None)).clone();
+            return overflow.get_or_insert_with(|| Keyed::new(site, OVERFLOW_HASH, None)).clone();
         }
         *len += 1;
-        let set = Keyed::new(site, Some(wanted));
+        let set = Keyed::new(site, hash, Some(wanted));
         by_hash.entry(hash).or_default().push(set.clone());
         set
     }
@@ -278,91 +322,88 @@ impl KeyedSeries {
 
 /// What one thread has been lent of keyed series.
 pub(super) struct Table {
-    by_hash: Option<HashMap<u64, Vec<Arc<Keyed>>>>,
-    shards: Option<HashMap<*const Keyed, (Arc<Keyed>, ShardRef)>>,
+    by_hash: Option<ByHash<Lent>>,
+    len: usize,
+}
+
+struct Lent {
+    set: Arc<Keyed>,
+    shard: ShardRef,
+}
+
+impl Lent {
+    /// Whether nobody will use it any more.
+    fn is_over(&self) -> bool {
+        // SAFETY: `set` keeps the series alive.
+        self.set.retired.load(Relaxed) && unsafe { self.shard.get() }.is_idle(self.set.site.one_in() > 1)
+    }
 }
 
 impl Table {
     pub(super) const fn new() -> Self {
-        Self { by_hash: None, shards: None }
+        Self { by_hash: None, len: 0 }
     }
 
-    fn find(&self, site: &'static Site, hash: u64, wanted: &[ValueRef<'_>]) -> Option<Arc<Keyed>> {
-        let set = self.by_hash.as_ref()?.get(&hash)?.iter().find(|set| set.is(site, wanted))?;
-        (!set.retired.load(Relaxed)).then(|| set.clone())
+    fn all(&self) -> impl Iterator<Item = &Lent> {
+        self.by_hash.iter().flat_map(|map| map.values()).flatten()
     }
 
-    fn remember(&mut self, hash: u64, set: &Arc<Keyed>) {
-        let by_hash = self.by_hash.get_or_insert_default();
-        if by_hash.len() >= 2 * MAX_SETS {
-            by_hash.retain(|_, sets| {
-                sets.retain(|set| !set.retired.load(Relaxed));
-                !sets.is_empty()
-            });
-        }
-        let sets = by_hash.entry(hash).or_default();
-        sets.retain(|other| !other.is_same(set));
-        sets.push(set.clone());
+    fn find(&self, site: &'static Site, hash: u64, wanted: &[ValueRef<'_>]) -> Option<&Lent> {
+        let lent = self.by_hash.as_ref()?.get(&hash)?;
+        lent.iter().find(|lent| lent.set.is(site, wanted) && !lent.set.retired.load(Relaxed))
     }
 
     fn shard(&mut self, set: &Arc<Keyed>, fresh: bool) -> ShardRef {
-        let shards = self.shards.get_or_insert_default();
-        if let Some((_, shard)) = shards.get(&Arc::as_ptr(set)) {
-            return *shard;
+        let by_hash = self.by_hash.get_or_insert_default();
+        let lent =
+            by_hash.get(&set.hash).and_then(|lent| lent.iter().find(|lent| Arc::ptr_eq(&lent.set, set)));
+        if let Some(lent) = lent {
+            return lent.shard;
         }
-        if shards.len() >= 2 * MAX_SETS {
-            shards.retain(|_, (set, shard)| {
-                // SAFETY: `set` keeps the series alive.
-                let over = set.retired.load(Relaxed) && unsafe { shard.get() }.is_idle(set.site.one_in() > 1);
-                if over {
-                    set.series.give_back(*shard);
-                }
-                !over
+        if self.len >= 2 * MAX_SETS {
+            by_hash.retain(|_, lent| {
+                lent.extract_if(.., |lent| lent.is_over())
+                    .for_each(|lent| lent.set.series.give_back(lent.shard));
+                !lent.is_empty()
             });
+            self.len = by_hash.values().map(Vec::len).sum();
         }
         let shard = set.series.lend(set.site.limit(), fresh);
-        shards.insert(Arc::as_ptr(set), (set.clone(), shard));
+        by_hash.entry(set.hash).or_default().push(Lent { set: set.clone(), shard });
+        self.len += 1;
         shard
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = ShardRef> + '_ {
-        self.shards.iter().flat_map(|shards| shards.values()).map(|(_, shard)| *shard)
+        self.all().map(|lent| lent.shard)
     }
 
     pub(super) fn visit(&self, mut visit: impl FnMut(&Arc<Keyed>, &Shard)) {
-        for (set, shard) in self.shards.iter().flat_map(|shards| shards.values()) {
-            // SAFETY: `set` keeps the series alive.
-            visit(set, unsafe { shard.get() });
-        }
-    }
-}
-
-impl Keyed {
-    fn is_same(&self, other: &Self) -> bool {
-        ptr::eq(self.site, other.site) && self.values == other.values
+        // SAFETY: the set keeps the series alive.
+        self.all().for_each(|lent| visit(&lent.set, unsafe { lent.shard.get() }));
     }
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
-        for (set, shard) in self.shards.iter_mut().flat_map(HashMap::drain).map(|(_, lent)| lent) {
-            set.series.give_back(shard);
-        }
+        self.all().for_each(|lent| lent.set.series.give_back(lent.shard));
+    }
+}
+
+/// This thread's shard of an attribute set.
+pub(super) fn enter(site: &'static Site, values: &[ValueRef<'_>]) -> Attached {
+    let hash = hash(site, values);
+    match thread::with_table(|table, _| table.find(site, hash, values).map(|lent| lent.shard)).flatten() {
+        Some(shard) => Attached { shard, late: false },
+        None => attach(&site.keyed.find(site, hash, values)),
     }
 }
 
 /// The series of an attribute set.
 pub(super) fn series(site: &'static Site, values: &[ValueRef<'_>]) -> Arc<Keyed> {
-    static STATE: OnceLock<RandomState> = OnceLock::new();
-    let hash = STATE.get_or_init(RandomState::new).hash_one((ptr::from_ref(site).addr(), values));
-    if let Some(set) = thread::with_table(|table, _| table.find(site, hash, values)).flatten() {
-        return set;
-    }
-    let set = site.keyed.find(site, hash, values);
-    if set.values.is_some() {
-        thread::with_table(|table, _| table.remember(hash, &set));
-    }
-    set
+    let hash = hash(site, values);
+    let known = thread::with_table(|table, _| table.find(site, hash, values).map(|lent| lent.set.clone()));
+    known.flatten().unwrap_or_else(|| site.keyed.find(site, hash, values))
 }
 
 /// This thread's shard of it. It lives as long as the thread, or the series.

@@ -63,6 +63,7 @@ static SINCE: OnceLock<SystemTime> = OnceLock::new();
 static USERS: Mutex<usize> = Mutex::new(0);
 
 /// Whether calls are recorded.
+#[cfg(feature = "log-layer")]
 pub(crate) fn is_on() -> bool {
     MODE.load(Relaxed) != OFF
 }
