@@ -50,6 +50,7 @@ impl Service {
     }
 }
 
+#[expect(clippy::manual_async_fn)]
 fn bare_impl(big: [u8; 1024]) -> impl Future<Output = u8> {
     async move { big[0] }
 }

@@ -40,7 +40,9 @@ pub(super) fn expand(
         Shape::Async => future::desugared(&site, &mut function, &body),
         Shape::AsyncWithin => future::within(&site, &mut function, &body),
         Shape::AsyncNever => future::never(&site, &mut function, &body),
-        Shape::Future(kind, output) => future::returned(&site, &mut function, &body, &kind, output.as_deref()),
+        Shape::Future(kind, output) => {
+            future::returned(&site, &mut function, &body, &kind, output.as_deref())
+        }
     };
     let Function { attrs, vis, default, sig, .. } = function;
     let block = quote_spanned!(Span::mixed_site()=> { #declare #measured });
