@@ -4,7 +4,6 @@ mod backend;
 pub mod checker;
 pub mod data;
 pub mod http;
-pub mod linking;
 pub mod prometheus;
 mod serve;
 

@@ -50,7 +50,7 @@ impl Service {
     }
 }
 
-#[allow(clippy::manual_async_fn)] // The shape is what is tested.
+#[expect(clippy::manual_async_fn)]
 fn bare_impl(big: [u8; 1024]) -> impl Future<Output = u8> {
     async move { big[0] }
 }

@@ -26,10 +26,7 @@
     clippy::indexing_slicing,
     clippy::let_underscore_untyped,
     clippy::let_underscore_must_use,
-    clippy::shadow_reuse,
     clippy::shadow_same,
-    clippy::shadow_unrelated,
-    clippy::absolute_paths,
     clippy::as_conversions,
     clippy::as_underscore,
     clippy::semicolon_inside_block,
@@ -49,7 +46,7 @@
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason
 )]
-#![expect(clippy::single_call_fn, clippy::redundant_pub_crate, reason = "the rest of it has other aims")]
+#![expect(clippy::redundant_pub_crate, reason = "`unreachable_pub` says the opposite")]
 
 use ::exporters::{profile, profiled};
 
@@ -116,9 +113,9 @@ mod shadowed {
     }
 
     #[profiled(slo(latency = "1s", target = 99.9), error_if = |value| ::std::matches!(value, Result))]
-    pub(crate) async fn later(value: u8, once: u8) -> Result {
+    pub(crate) async fn later(value: u8, once: Held) -> Result {
         ::std::future::ready(()).await;
-        ::std::assert_eq!(value.saturating_add(once), 3);
+        ::std::assert_eq!(value.saturating_add(once.value), 3);
         Result
     }
 
@@ -154,11 +151,11 @@ mod shadowed {
     #[profiled]
     impl Held {
         /// Lends it.
-        pub(crate) fn lend(&mut self, _by: u8) -> &mut u8 {
+        pub(crate) fn lend(&mut self, _by: ::std::string::String) -> &mut u8 {
             &mut self.value
         }
         /// Adds to it.
-        pub(crate) async fn add(&mut self, (left, mut right): (u8, u8), _unused: &str) -> u8 {
+        pub(crate) async fn add(&mut self, (left, mut right): (u8, u8), _unused: &str, _held: Self) -> u8 {
             right = right.saturating_add(left);
             self.value = self.value.saturating_add(right);
             self.value
@@ -192,13 +189,13 @@ fn calls_are_recorded() {
     let profiler = ::exporters::test();
     ::std::assert_eq!(shadowed::sync(1, 2), shadows::Result);
     ::std::assert_eq!(shadowed::keyed(2, "ab"), shadows::Option);
-    ::std::assert!(run(shadowed::later(1, 2)).is_some());
+    ::std::assert!(run(shadowed::later(1, shadowed::Held { value: 2 })).is_some());
     ::std::assert!(shadowed::fallible(0).is_err() && shadowed::fallible(1).is_ok());
     ::std::assert_eq!(run(shadowed::boxed(&1)), ::std::option::Option::Some(1));
     ::std::assert_eq!(shadowed::block(1), 2);
     let mut held = shadowed::Held { value: 1 };
-    *held.lend(1) = 2;
-    ::std::assert_eq!(run(held.add((1, 2), "")), ::std::option::Option::Some(5));
+    *held.lend(::std::string::String::new()) = 2;
+    ::std::assert_eq!(run(held.add((1, 2), "", shadowed::Held { value: 1 })), ::std::option::Option::Some(5));
     ::std::assert_eq!(::std::string::ToString::to_string(&held.give()), "5");
     ::std::assert_eq!(public(&[1]), 1);
 

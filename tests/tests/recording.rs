@@ -105,7 +105,7 @@ fn a_function_that_was_never_called_is_there_with_zero() {
 #[profiled(time_one_in = 16)]
 fn sampled() -> Result<(), Error> {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
-    if CALLS.fetch_add(1, Relaxed) % 10 == 0 { Err(Error) } else { Ok(()) }
+    if CALLS.fetch_add(1, Relaxed).is_multiple_of(10) { Err(Error) } else { Ok(()) }
 }
 
 #[profiled(slo(name = "quick", latency = "1h", target = 99.9))]
@@ -140,7 +140,7 @@ fn sampled_calls_and_objectives_are_counted_exactly() {
     );
 }
 
-#[profiled(attributes(queue = n.to_string(), even = n % 2 == 0))]
+#[profiled(attributes(queue = n.to_string(), even = n.is_multiple_of(2)))]
 fn keyed(n: u32) {
     let _ = n;
 }

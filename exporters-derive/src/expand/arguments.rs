@@ -14,6 +14,12 @@ pub(super) fn rebind(sig: &mut Signature, named: bool) -> TokenStream {
     for (index, input) in sig.inputs.iter_mut().enumerate() {
         let FnArg::Typed(argument) = input else { continue };
         let bound = match &*argument.pat {
+            // Nothing is dropped, so it does not matter when, nor whether the whole is moved.
+            Pat::Ident(PatIdent { by_ref: None, mutability: None, subpat: None, .. })
+                if is_plain(&argument.ty) =>
+            {
+                continue;
+            }
             Pat::Ident(PatIdent { by_ref: None, subpat: None, .. }) => simple(argument),
             _ if named => destructured(argument),
             _ => pattern(argument, index),
@@ -23,14 +29,27 @@ pub(super) fn rebind(sig: &mut Signature, named: bool) -> TokenStream {
     statements
 }
 
+/// Whether the type is written as one that needs no drop and can be copied.
+fn is_plain(ty: &Type) -> bool {
+    const PLAIN: [&str; 17] = [
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8", "u16", "u32",
+        "u64", "u128", "usize",
+    ];
+    match ty {
+        Type::Reference(ty) => ty.mutability.is_none(),
+        Type::Path(ty) => PLAIN.iter().any(|plain| ty.path.is_ident(plain)),
+        _ => false,
+    }
+}
+
 /// `mut x: T`: the parameter is `x: T`, the statement `let mut x = x;`.
 fn simple(argument: &mut PatType) -> TokenStream {
     let (conditions, lints) = split(argument);
     let Pat::Ident(pat) = &mut *argument.pat else { return TokenStream::new() };
     let mutability = pat.mutability.take();
     let name = &pat.ident;
-    let used = used(name);
-    quote_spanned!(Span::mixed_site()=> #(#conditions)* #(#lints)* #used let #mutability #name = #name;)
+    let passed_on = passed_on(name);
+    quote_spanned!(Span::mixed_site()=> #(#conditions)* #(#lints)* #passed_on let #mutability #name = #name;)
 }
 
 /// `(a, b): T`: the parameter is `arg0: T`, the statements `let arg0 = arg0; let (a, b) = arg0;`.
@@ -60,15 +79,19 @@ fn destructured(argument: &PatType) -> TokenStream {
     let conditions = quote!(#(#conditions)*);
     let statements = names.0.iter().map(|pat| {
         let (name, mutability) = (&pat.ident, pat.mutability.filter(|_| pat.by_ref.is_none()));
-        let used = used(name);
-        quote_spanned!(Span::mixed_site()=> #conditions #used let #mutability #name = #name;)
+        let passed_on = passed_on(name);
+        quote_spanned!(Span::mixed_site()=> #conditions #passed_on let #mutability #name = #name;)
     });
     quote!(#(#statements)*)
 }
 
-/// Silences the lint that a name with an underscore is used, for it is only passed on.
-fn used(name: &syn::Ident) -> Option<TokenStream> {
-    name.to_string().starts_with('_').then(|| quote!(#[allow(clippy::used_underscore_binding)]))
+/// Silences the lints that a name is bound again, and that one with an underscore is used: it is only passed on.
+fn passed_on(name: &syn::Ident) -> TokenStream {
+    if name.to_string().starts_with('_') {
+        quote!(#[allow(clippy::no_effect_underscore_binding, clippy::shadow_same, clippy::used_underscore_binding)])
+    } else {
+        quote!(#[allow(clippy::shadow_same)])
+    }
 }
 
 /// The argument's `cfg`s, which must stand on every statement about it, and its lints, which move to the statement.

@@ -1,7 +1,7 @@
 //! Prints every function that is registered. It names the crate with the functions, and calls none.
 
 use exporters::Data;
-use tests as _;
+use linking as _;
 
 #[exporters::profiled]
 fn own() {}
