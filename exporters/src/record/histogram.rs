@@ -67,6 +67,8 @@ fn bucket_of(ticks: u64, ticks_per_second: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Buckets, ExponentialHistogram};
+    use proptest::prelude::*;
 
     #[test]
     fn every_bound_is_exact() {
@@ -92,6 +94,74 @@ mod tests {
         let frequency = clock::ticks_per_second();
         for ticks in 0..1 << 16 {
             assert_eq!(index(ticks), bucket_of(ticks, frequency), "{ticks}");
+        }
+    }
+
+    fn of(durations: &[u64]) -> ExponentialHistogram {
+        let mut histogram = ExponentialHistogram { scale: SCALE, ..Default::default() };
+        for &ticks in durations {
+            let one = match index(ticks) {
+                0 => ExponentialHistogram { zero_count: 1, ..Default::default() },
+                bucket => {
+                    let positive = Buckets { offset: bucket as i32 + ZERO_INDEX, counts: vec![1] };
+                    ExponentialHistogram { positive, ..Default::default() }
+                }
+            };
+            histogram.merge(&ExponentialHistogram { scale: SCALE, sum: clock::seconds(ticks), ..one });
+        }
+        histogram
+    }
+
+    /// From a nanosecond to an hour, all orders of magnitude alike.
+    fn durations() -> impl Strategy<Value = Vec<u64>> {
+        let one =
+            (-9.0..3.55f64).prop_map(|magnitude| (10f64.powf(magnitude) * clock::ticks_per_second()) as u64);
+        proptest::collection::vec(
+            one.prop_filter("the zero bucket has no relative error", |ticks| *ticks > 4),
+            1..400,
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_duration_lies_within_its_bucket(ticks in 0..=MAX_TICKS) {
+            clock::init();
+            init();
+            let (bucket, seconds) = (index(ticks), clock::seconds(ticks));
+            let bound = |bucket: usize| crate::model::bound(SCALE, bucket as i32 + ZERO_INDEX);
+            // Bounds are whole ticks, the last that do not exceed them; the last bucket takes what is longer, too.
+            prop_assert!(bucket == LAST || ticks <= last_tick(bucket, clock::ticks_per_second()));
+            prop_assert!(bucket == LAST || seconds <= bound(bucket) * 1.000_000_001);
+            prop_assert!(bucket == 0 || ticks > last_tick(bucket - 1, clock::ticks_per_second()));
+        }
+
+        #[test]
+        fn percentiles_are_at_most_four_and_a_half_percent_off(mut sample in durations(), q in 0.01..1.0f64) {
+            clock::init();
+            init();
+            let histogram = of(&sample);
+            sample.sort_unstable();
+            let rank = ((q * sample.len() as f64).ceil() as usize).clamp(1, sample.len());
+            let exact = clock::seconds(sample[rank - 1]);
+            let estimate = histogram.quantile(q).unwrap_or_default();
+            // A tick is coarse for the shortest of them.
+            let tick = clock::seconds(1);
+            prop_assert!((estimate - exact).abs() <= exact * 0.045 + tick, "{estimate} for {exact}");
+        }
+
+        #[test]
+        fn merging_parts_gives_the_whole(sample in durations(), at in 0..400usize) {
+            clock::init();
+            init();
+            let (some, others) = sample.split_at(at.min(sample.len()));
+            let mut merged = of(some);
+            merged.merge(&of(others));
+            let whole = of(&sample);
+            prop_assert_eq!(merged.count(), whole.count());
+            prop_assert!(merged.positive.iter().eq(whole.positive.iter()));
+            prop_assert_eq!(merged.zero_count, whole.zero_count);
         }
     }
 }
