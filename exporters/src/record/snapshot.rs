@@ -236,8 +236,8 @@ impl Tracked {
             self.ending = false;
             return false;
         }
-        if self.ending {
-            return self.site.keyed.drop_retired(keyed);
+        if self.ending && self.site.keyed.drop_retired(keyed) {
+            return true;
         }
         self.ending = true;
         self.site.keyed.retire(keyed);
