@@ -253,7 +253,7 @@ impl Families {
     }
 
     /// Gives every metric a family: metrics of the same name and kind share one; any other clash of names is resolved by
-    /// a number at the end of the later name.
+    /// a number at the end of the later name. Names that a user chose come first, and so stay as they are.
     fn plan(&mut self, style: &Style, metrics: &[Metric]) {
         self.sources = metrics.iter().map(|m| (Arc::clone(&m.descriptor), kind(&m.data))).collect();
         self.list.clear();
@@ -261,7 +261,9 @@ impl Families {
         if style.config.target_info {
             taken.extend(["target".to_owned(), "target_info".to_owned()]);
         }
-        for (position, metric) in metrics.iter().enumerate() {
+        let mut order: Vec<_> = metrics.iter().enumerate().collect();
+        order.sort_by_key(|(_, metric)| !metric.descriptor.exact_name);
+        for (position, metric) in order {
             let mut name = style.name(metric);
             let member = Member { metric: position, ..Member::default() };
             if let Some(family) = self.list.iter_mut().find(|family| family.name == name) {
