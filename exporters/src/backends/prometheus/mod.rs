@@ -21,6 +21,7 @@ mod buckets;
 mod config;
 mod families;
 mod io;
+mod known;
 mod negotiate;
 mod page;
 mod protobuf;

@@ -121,6 +121,7 @@ mod tests {
         assert_eq!(exporter.render(None).body, page(MAX_PAGES + 3));
         let open = exporter.render(Some("application/openmetrics-text"));
         assert_eq!(open.body, page(MAX_PAGES + 4) + "# EOF\n", "another format is not shared");
+        drop(open);
         held.pop();
         assert_eq!(exporter.render(None).body, page(MAX_PAGES + 5));
         assert!(
