@@ -73,6 +73,8 @@ pub(super) struct Family {
     /// The family's first lines; of protobuf, its first fields.
     pub(super) head: [Box<[u8]>; 2],
     latency: bool,
+    /// Series that were left out.
+    duplicates: u64,
 }
 
 /// One metric of the snapshot, which is usually all there is in a family.
@@ -177,7 +179,7 @@ impl Families {
             taken.extend(claims(&name));
             let head = (self.encoder.head)(&name, &metric.descriptor.description);
             let latency = metric.descriptor.unit == "s";
-            self.list.push(Family { name, members: vec![member], head, latency });
+            self.list.push(Family { name, members: vec![member], head, latency, duplicates: 0 });
         }
     }
 }
@@ -239,12 +241,14 @@ impl Family {
         for member in &mut self.members {
             duplicates += member.known.mark_duplicates(&mut seen);
         }
-        if duplicates > 0 {
+        // Once, not with every page that brings other series.
+        if duplicates > self.duplicates {
             tracing::warn!(
                 target: "exporters",
                 metric = self.name.family, duplicates,
                 "series whose labels are the same in Prometheus are left out"
             );
         }
+        self.duplicates = duplicates;
     }
 }
