@@ -275,7 +275,7 @@ fn page(renderer: &mut Renderer, metrics: &ProfileMetrics, format: Format) -> Ve
 fn generated_pages_are_valid() {
     let (Some(promtool), Some(strict)) = (Promtool::find(), OpenMetrics::start()) else { return };
     let strict = RefCell::new(strict);
-    let config = ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(metrics in metrics(), created: bool, scope_labels: bool)| {
         let config = PrometheusConfig { created, scope_labels, ..Default::default() };
         let mut renderer = Renderer::new(&config).unwrap();

@@ -2,14 +2,11 @@
 
 use super::{
     config::PrometheusConfig,
+    known::{Ends, Known, Stale},
     wire::{self, Kind, Labels, Name},
 };
-use crate::{Data, Descriptor, Metric, Point, Series};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::SystemTime,
-};
+use crate::{Data, Descriptor, Metric, Series};
+use std::{collections::HashSet, sync::Arc};
 
 /// What never changes from page to page.
 #[derive(Debug)]
@@ -76,6 +73,8 @@ pub(super) struct Family {
     /// The family's first lines; of protobuf, its first fields.
     pub(super) head: [Box<[u8]>; 2],
     latency: bool,
+    /// Series that were left out.
+    duplicates: u64,
 }
 
 /// One metric of the snapshot, which is usually all there is in a family.
@@ -106,103 +105,6 @@ impl Explicit {
         &self.texts
     }
 }
-
-/// What is remembered of a metric's series, in the snapshot's order.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    entries: Vec<Entry>,
-    /// What their lines begin with: in one piece, because it is read from front to end.
-    bytes: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// Holding it keeps its address from being used for another.
-    series: Arc<Series>,
-    /// Where its bytes begin.
-    start: usize,
-    ends: Ends,
-    /// Another series of the family has the same labels.
-    duplicate: bool,
-}
-
-/// How far the parts that an [`Encoder`] wrote go from the first one's start; one that there is not ends where the one
-/// before does.
-pub(super) type Ends = [u32; 4];
-
-/// What is remembered of one series.
-#[derive(Clone, Copy)]
-pub(super) struct Remembered<'a> {
-    series: &'a Series,
-    pub(super) duplicate: bool,
-    ends: Ends,
-    bytes: &'a [u8],
-}
-
-impl<'a> Remembered<'a> {
-    /// When its total was zero.
-    pub(super) fn start(&self) -> SystemTime {
-        self.series.start
-    }
-
-    /// One part of what its lines begin with.
-    #[inline]
-    pub(super) fn part(&self, number: usize) -> &'a [u8] {
-        let from = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.bytes[from as usize..self.ends[number] as usize]
-    }
-}
-
-impl Known {
-    /// Calls `write` for every point with what is remembered of its series.
-    pub(super) fn each<T>(
-        &self,
-        points: &[Point<T>],
-        mut write: impl FnMut(&Point<T>, Remembered<'_>),
-    ) -> Result<(), Stale> {
-        if points.len() != self.entries.len() {
-            return Err(Stale);
-        }
-        for (point, entry) in points.iter().zip(&self.entries) {
-            if !Arc::ptr_eq(&point.series, &entry.series) {
-                return Err(Stale);
-            }
-            write(point, self.of(entry));
-        }
-        Ok(())
-    }
-
-    fn of<'a>(&'a self, entry: &'a Entry) -> Remembered<'a> {
-        let Entry { series, start, ends, duplicate } = entry;
-        Remembered {
-            series,
-            duplicate: *duplicate,
-            ends: *ends,
-            bytes: &self.bytes[*start..*start + ends[3] as usize],
-        }
-    }
-
-    /// Remembers `all` instead; `encode` is asked about those only that are new.
-    fn refresh(&mut self, all: Vec<&Arc<Series>>, encode: impl Fn(&mut Vec<u8>, &Series) -> Ends) {
-        let old = std::mem::take(self);
-        let by_address: HashMap<_, _> = old.entries.iter().map(|e| (Arc::as_ptr(&e.series), e)).collect();
-        for series in all {
-            let start = self.bytes.len();
-            let ends = match by_address.get(&Arc::as_ptr(series)) {
-                Some(entry) => {
-                    self.bytes.extend_from_slice(old.of(entry).bytes);
-                    entry.ends
-                }
-                None => encode(&mut self.bytes, series),
-            };
-            self.entries.push(Entry { series: Arc::clone(series), start, ends, duplicate: false });
-        }
-    }
-}
-
-/// The snapshot is not the one that was remembered.
-#[derive(Debug)]
-pub(super) struct Stale;
 
 /// How a format writes what is remembered.
 pub(super) struct Encoder {
@@ -253,7 +155,7 @@ impl Families {
     }
 
     /// Gives every metric a family: metrics of the same name and kind share one; any other clash of names is resolved by
-    /// a number at the end of the later name.
+    /// a number at the end of the later name. Names that a user chose come first, and so stay as they are.
     fn plan(&mut self, style: &Style, metrics: &[Metric]) {
         self.sources = metrics.iter().map(|m| (Arc::clone(&m.descriptor), kind(&m.data))).collect();
         self.list.clear();
@@ -261,7 +163,9 @@ impl Families {
         if style.config.target_info {
             taken.extend(["target".to_owned(), "target_info".to_owned()]);
         }
-        for (position, metric) in metrics.iter().enumerate() {
+        let mut order: Vec<_> = metrics.iter().enumerate().collect();
+        order.sort_by_key(|(_, metric)| !metric.descriptor.exact_name);
+        for (position, metric) in order {
             let mut name = style.name(metric);
             let member = Member { metric: position, ..Member::default() };
             if let Some(family) = self.list.iter_mut().find(|family| family.name == name) {
@@ -275,7 +179,7 @@ impl Families {
             taken.extend(claims(&name));
             let head = (self.encoder.head)(&name, &metric.descriptor.description);
             let latency = metric.descriptor.unit == "s";
-            self.list.push(Family { name, members: vec![member], head, latency });
+            self.list.push(Family { name, members: vec![member], head, latency, duplicates: 0 });
         }
     }
 }
@@ -334,18 +238,17 @@ impl Family {
         }
         let mut seen = HashSet::new();
         let mut duplicates = 0u64;
-        for Known { entries, bytes } in self.members.iter_mut().map(|member| &mut member.known) {
-            for entry in entries {
-                entry.duplicate = !seen.insert(&bytes[entry.start..entry.start + entry.ends[3] as usize]);
-                duplicates += u64::from(entry.duplicate);
-            }
+        for member in &mut self.members {
+            duplicates += member.known.mark_duplicates(&mut seen);
         }
-        if duplicates > 0 {
+        // Once, not with every page that brings other series.
+        if duplicates > self.duplicates {
             tracing::warn!(
                 target: "exporters",
                 metric = self.name.family, duplicates,
                 "series whose labels are the same in Prometheus are left out"
             );
         }
+        self.duplicates = duplicates;
     }
 }

@@ -21,7 +21,9 @@ mod buckets;
 mod config;
 mod families;
 mod io;
+mod known;
 mod negotiate;
+mod page;
 mod protobuf;
 mod pull;
 mod render;
@@ -30,21 +32,20 @@ mod wire;
 
 pub use config::PrometheusConfig;
 pub use negotiate::Format;
+pub use page::Page;
 pub use render::Renderer;
 
 use crate::{
     Batch, Capability, Error, ErrorKind, Exporter, Health, Info, ProfileMetrics, Receipt, Result, Signal,
 };
-use bytes::Bytes;
+use page::Pages;
 use std::{
-    collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
@@ -59,7 +60,7 @@ struct Shared {
     config: PrometheusConfig,
     source: RwLock<Source>,
     hooks: RwLock<Vec<Arc<Hook>>>,
-    renderer: Mutex<Work>,
+    work: Mutex<Work>,
     /// Whether the server may run.
     open: watch::Sender<bool>,
     scrapes: AtomicU64,
@@ -74,52 +75,10 @@ enum Source {
     Live(Arc<Gather>),
 }
 
-/// As many pages may be read at a time; who comes then, shares the newest.
-const MAX_PAGES: usize = 8;
-/// How old a page may be to be shared.
-const MAX_AGE: Duration = Duration::from_secs(5);
-
 /// What is kept from page to page.
 struct Work {
     renderer: Renderer,
-    /// Pages that were handed out, oldest first; memory that nobody reads any more is used again.
-    handed_out: VecDeque<(Page, Format, Instant)>,
-}
-
-impl Work {
-    /// A page to share, where slow readers hold too many already.
-    fn shared(&self, format: Format) -> Option<Page> {
-        let read = self.handed_out.iter().filter(|(page, ..)| !page.body.is_unique());
-        let (page, of, at) = self.handed_out.back().filter(|_| read.count() >= MAX_PAGES)?;
-        (*of == format && at.elapsed() < MAX_AGE).then(|| page.clone())
-    }
-
-    /// Room for a page.
-    fn room(&mut self) -> Vec<u8> {
-        let mut free = Bytes::new();
-        self.handed_out.retain_mut(|(page, ..)| {
-            let read = !page.body.is_unique();
-            if !read {
-                free = std::mem::take(&mut page.body);
-            }
-            read
-        });
-        let mut room: Vec<u8> = free.try_into_mut().map(Vec::from).unwrap_or_default();
-        room.clear();
-        room
-    }
-}
-
-/// An answer to a scrape.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Page {
-    /// 200; 500 where the numbers could not be had.
-    pub status: http::StatusCode,
-    /// The value of the header `Content-Type`.
-    pub content_type: &'static str,
-    /// The page.
-    pub body: Bytes,
+    pages: Pages,
 }
 
 /// What an exporter has done.
@@ -146,7 +105,7 @@ impl PrometheusExporter {
             config,
             source: RwLock::new(Source::Latest(None)),
             hooks: RwLock::default(),
-            renderer: Mutex::new(Work { renderer, handed_out: VecDeque::new() }),
+            work: Mutex::new(Work { renderer, pages: Pages::default() }),
             open: watch::Sender::new(true),
             scrapes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -181,25 +140,21 @@ impl PrometheusExporter {
         catch_unwind(AssertUnwindSafe(|| self.page(accept))).unwrap_or_else(|_| {
             self.0.failures.fetch_add(1, Relaxed);
             tracing::warn!(target: "exporters", "a scrape failed: gathering or an appended hook panicked");
-            Page {
-                status: http::StatusCode::INTERNAL_SERVER_ERROR,
-                content_type: "text/plain; charset=utf-8",
-                body: Bytes::from_static(b"gathering the metrics failed\n"),
-            }
+            Page::failed()
         })
     }
 
     fn page(&self, accept: Option<&str>) -> Page {
         let hooks = self.0.hooks.read().unwrap_or_else(PoisonError::into_inner).clone();
         let format = Format::best(accept, |format| hooks.is_empty() || format != Format::Protobuf);
-        if let Some(page) = self.work().shared(format) {
+        if let Some(page) = self.work().pages.shared(format) {
             return page;
         }
         // The program's own code runs outside the locks.
         let metrics = self.gather();
         let appended = appended(&hooks, format);
         let mut work = self.work();
-        let mut body = work.room();
+        let mut body = work.pages.room();
         if let Some(metrics) = metrics {
             work.renderer.render(&metrics, format, &mut body);
         }
@@ -207,16 +162,7 @@ impl PrometheusExporter {
         if format == Format::OpenMetrics {
             body.extend_from_slice(b"# EOF\n");
         }
-        let page = Page {
-            status: http::StatusCode::OK,
-            content_type: format.content_type(),
-            body: Bytes::from(body),
-        };
-        // An empty page has no memory, and no owner.
-        if !page.body.is_empty() {
-            work.handed_out.push_back((page.clone(), format, Instant::now()));
-        }
-        page
+        work.pages.hand_out(body, format)
     }
 
     fn gather(&self) -> Option<Arc<ProfileMetrics>> {
@@ -237,7 +183,7 @@ impl PrometheusExporter {
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
-        self.0.renderer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -303,64 +249,5 @@ fn closed() -> Error {
 impl fmt::Debug for PrometheusExporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrometheusExporter").field("config", &self.0.config).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Attributes, Data, Descriptor, Metric, Number, Point, Scope, Series};
-    use std::time::SystemTime;
-
-    /// Shows how often it was asked.
-    fn counting() -> PrometheusExporter {
-        let exporter = PrometheusExporter::new(PrometheusConfig::default()).unwrap();
-        let series = Series {
-            scope: Arc::new(Scope::default()),
-            attributes: Attributes::default(),
-            start: SystemTime::now(),
-        };
-        let (series, descriptor) =
-            (Arc::new(series), Arc::new(Descriptor { name: "n".into(), ..Default::default() }));
-        let asked = AtomicU64::new(0);
-        exporter.connect(Arc::new(move || {
-            let total = Number::U64(asked.fetch_add(1, Relaxed) + 1);
-            let point = Point { series: series.clone(), total, change: total, exemplars: Vec::new() };
-            let metric = Metric { descriptor: descriptor.clone(), data: Data::Gauge(vec![point]) };
-            let now = SystemTime::now();
-            Arc::new(ProfileMetrics { resource: Arc::default(), interval: now..now, metrics: vec![metric] })
-        }));
-        exporter
-    }
-
-    fn page(number: usize) -> String {
-        format!("# TYPE n gauge\nn {number}\n")
-    }
-
-    #[test]
-    fn every_page_is_fresh_unless_many_are_still_read() {
-        let exporter = counting();
-        for number in 1..=3 {
-            assert_eq!(exporter.render(None).body, page(number));
-        }
-        let mut held: Vec<_> = (0..MAX_PAGES).map(|_| exporter.render(None)).collect();
-        assert_eq!(held[MAX_PAGES - 1].body, page(MAX_PAGES + 3));
-        assert_eq!(exporter.render(None).body, page(MAX_PAGES + 3));
-        let open = exporter.render(Some("application/openmetrics-text"));
-        assert_eq!(open.body, page(MAX_PAGES + 4) + "# EOF\n", "another format is not shared");
-        held.pop();
-        assert_eq!(exporter.render(None).body, page(MAX_PAGES + 5));
-        assert!(
-            held.iter().enumerate().all(|(i, held)| held.body == page(i + 4)),
-            "what is held does not change"
-        );
-    }
-
-    #[test]
-    fn memory_that_nobody_reads_is_used_again() {
-        let exporter = counting();
-        let first = exporter.render(None).body.as_ptr();
-        assert_eq!(exporter.render(None).body.as_ptr(), first);
-        assert_eq!(exporter.work().handed_out.len(), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 /// A format of the page.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum Format {
     /// Prometheus' text format 0.0.4.
     Text,

@@ -2,7 +2,8 @@
 
 use super::{
     buckets::{self, cumulate, is_valid, latest},
-    families::{Bound, Encoder, Ends, Families, Family, Member, Remembered, Stale, Style},
+    families::{Bound, Encoder, Families, Family, Member, Style},
+    known::{Ends, Remembered, Stale},
     wire::{self, Kind, Labels, Name},
 };
 use crate::{Data, Exemplar, ExponentialHistogram, Histogram, Metric, Number, Point, Resource};

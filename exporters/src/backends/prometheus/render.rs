@@ -307,6 +307,18 @@ use_ratio{otel_scope_name="app",otel_scope_version="1.0"} NaN
     }
 
     #[test]
+    fn a_name_that_a_user_chose_stays() {
+        let points = || vec![point(&[], Number::U64(1))];
+        let mut chosen = metric("jobs_total", "", counter(points()));
+        let exact = Descriptor { exact_name: true, ..(*chosen.descriptor).clone() };
+        chosen.descriptor = Arc::new(exact);
+        let metrics = snapshot(vec![metric("jobs", "", counter(points())), chosen]);
+        let text = page(&mut plain(PrometheusConfig::default()), &metrics, Format::Text);
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(samples, ["jobs_total 1", "jobs_2_total 1"]);
+    }
+
+    #[test]
     fn series_and_metrics_may_come_and_go() {
         let (a, b, c) = (
             point(&[("f", "a")], Number::U64(1)),
