@@ -44,9 +44,22 @@ pub(crate) fn mentions(tokens: &impl ToTokens, word: &str) -> bool {
     within(tokens.to_token_stream(), word)
 }
 
-/// Whether this is `()`, so that no call can return an `Err`.
-pub(crate) fn is_unit(ty: &Type) -> bool {
-    matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
+/// Whether this is written as a type that is no `Result`, so that no call can fail.
+pub(crate) fn is_infallible(ty: &Type) -> bool {
+    matches!(ty, Type::Tuple(_) | Type::Reference(_) | Type::Array(_)) || is_plain(ty)
+}
+
+/// Whether the type is written as one that needs no drop and can be copied.
+pub(crate) fn is_plain(ty: &Type) -> bool {
+    const PLAIN: [&str; 16] = [
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
+        "u128", "usize",
+    ];
+    match ty {
+        Type::Reference(ty) => ty.mutability.is_none(),
+        Type::Path(ty) => PLAIN.iter().any(|plain| ty.path.is_ident(plain)),
+        _ => false,
+    }
 }
 
 /// Whether the returned type, or the output of the returned future, goes by a name such as `Result` or `IoResult`.

@@ -35,6 +35,12 @@ macro_rules! __site {
 #[derive(Debug)]
 pub struct Once;
 
+/// How a call failed that cannot.
+#[inline(always)]
+pub fn no_failure<R>(_: &R) -> Option<Cow<'_, str>> {
+    None
+}
+
 /// Ends the call of a block with the block's value, and gives the value back.
 #[inline(always)]
 pub fn observe<const ONE_IN: u32, const OBJECTIVE: bool, T>(

@@ -5,6 +5,8 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::visit::Visit;
 use syn::{Attribute, FnArg, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature, Type};
 
+use crate::ty;
+
 /// Rewrites the parameters of `sig` to plain names, and returns the statements that bind them again within the
 /// body: as the compiler does it for an `async fn`, so that an argument that is not used, or only in part, is moved whole.
 ///
@@ -16,7 +18,7 @@ pub(super) fn rebind(sig: &mut Signature, named: bool) -> TokenStream {
         let bound = match &*argument.pat {
             // Nothing is dropped, so it does not matter when, nor whether the whole is moved.
             Pat::Ident(PatIdent { by_ref: None, mutability: None, subpat: None, .. })
-                if is_plain(&argument.ty) =>
+                if ty::is_plain(&argument.ty) =>
             {
                 continue;
             }
@@ -27,19 +29,6 @@ pub(super) fn rebind(sig: &mut Signature, named: bool) -> TokenStream {
         statements.extend(bound);
     }
     statements
-}
-
-/// Whether the type is written as one that needs no drop and can be copied.
-fn is_plain(ty: &Type) -> bool {
-    const PLAIN: [&str; 17] = [
-        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8", "u16", "u32",
-        "u64", "u128", "usize",
-    ];
-    match ty {
-        Type::Reference(ty) => ty.mutability.is_none(),
-        Type::Path(ty) => PLAIN.iter().any(|plain| ty.path.is_ident(plain)),
-        _ => false,
-    }
 }
 
 /// `mut x: T`: the parameter is `x: T`, the statement `let mut x = x;`.
@@ -129,5 +118,5 @@ pub(super) fn has_exclusive_self(sig: &Signature) -> bool {
 
 /// Whether the signature says that there is a `Self`.
 pub(super) fn knows_self(sig: &Signature) -> bool {
-    sig.receiver().is_some() || crate::ty::mentions(&sig.to_token_stream(), "Self")
+    sig.receiver().is_some() || ty::mentions(&sig.to_token_stream(), "Self")
 }

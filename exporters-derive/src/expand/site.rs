@@ -96,14 +96,19 @@ impl Site<'_> {
             quote_spanned!(Span::mixed_site()=> __EXPORTERS_SITE.series(#owner, #values))
         };
         let value = local("value");
-        let (parameter, failure) = match (ret, self.judges()) {
-            (Some(ret), false) if ty::is_unit(ret) => (quote!(_), self.failure(Some(ret), &quote!(#value))),
-            (Some(ret), _) => (quote!(#value: &#ret), self.failure(Some(ret), &quote!(#value))),
-            (None, _) => (quote!(#value), self.failure(None, &quote!(#value))),
+        let outcome = match ret {
+            Some(ret) if !self.judges() && ty::is_infallible(ret) => {
+                quote_spanned!(Span::mixed_site()=> #private::no_failure)
+            }
+            ret => {
+                let annotation = ret.map(|ret| quote!(: &#ret));
+                let failure = self.failure(ret, &quote!(#value));
+                quote_spanned!(Span::mixed_site()=> |#value #annotation| #failure)
+            }
         };
         quote_spanned! {Span::mixed_site()=>
             #private::Profiled::<#constants, _, _, _>::new(
-                || (&__EXPORTERS_SITE, &__EXPORTERS_LOCAL, #owner), #series, #future, |#parameter| #failure
+                || (&__EXPORTERS_SITE, &__EXPORTERS_LOCAL, #owner), #series, #future, #outcome
             )
         }
     }
@@ -118,7 +123,7 @@ impl Site<'_> {
         let private = &self.private;
         let by_type = match &self.args.error_type {
             Some(with) => quote_spanned!(at(with)=> #private::failure_with(#value, #with)),
-            None if ret.is_some_and(ty::is_unit) => {
+            None if ret.is_some_and(ty::is_infallible) => {
                 quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None)
             }
             None => quote_spanned! {Span::mixed_site()=> {
