@@ -361,3 +361,27 @@ fn a_call_that_returns_while_its_thread_unwinds_did_not_panic() {
     assert_eq!(results(&metrics, "cleans_up"), named(&[("ok", 1)]));
     assert_eq!(results(&metrics, "unwinds"), named(&[("error panic", 1), ("ok", 0)]));
 }
+
+#[profiled]
+fn longest(duration: Duration) {
+    spin(duration);
+}
+
+#[test]
+fn the_longest_call_of_an_interval_and_of_all_time_are_told_apart() {
+    let profiler = exporters::test();
+    longest(Duration::from_millis(20));
+    let first = profiler.snapshot();
+    longest(Duration::from_millis(1));
+    let second = profiler.snapshot();
+    assert!(first.function("longest").max_latency_ms() >= Some(20.0));
+    assert!(second.function("longest").max_latency_ms() < Some(20.0));
+    let Some(Data::ExponentialHistogram(points)) =
+        second.metric("function.calls.duration").map(|metric| &metric.data)
+    else {
+        panic!("no durations")
+    };
+    let point =
+        points.iter().find(|point| point.series.attributes.get_str("function") == Some("longest")).unwrap();
+    assert!(point.total.max >= Some(0.020) && point.change.max < Some(0.020));
+}

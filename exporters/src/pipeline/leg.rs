@@ -137,10 +137,16 @@ impl Leg {
 
     /// Sends what it is given, until it is asked to stop.
     pub(super) async fn run(self: Arc<Self>) {
+        // What went wrong since somebody asked, unless it was made good.
+        let mut trouble = Ok(());
         loop {
             self.wake.notified().await;
             let requests = std::mem::take(&mut self.work().requests);
-            let mut result = self.send().await;
+            match self.send().await {
+                Ok(()) if trouble.as_ref().is_err_and(Error::is_retryable) => trouble = Ok(()),
+                Ok(()) => {}
+                failed => trouble = failed,
+            }
             let mut stop = false;
             for request in requests {
                 let finished = match request.shutdown {
@@ -148,8 +154,7 @@ impl Leg {
                     false => caught(self.exporter.flush()).await,
                 };
                 stop |= request.shutdown;
-                let sent = std::mem::replace(&mut result, Ok(()));
-                request.done.set(sent.and(finished));
+                request.done.set(std::mem::replace(&mut trouble, Ok(())).and(finished));
             }
             if stop {
                 return;

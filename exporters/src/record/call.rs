@@ -34,7 +34,9 @@ mod tag {
     pub(super) const UNTIMED: usize = 4;
     /// The shard is shared by threads that have ended.
     pub(super) const LATE: usize = 8;
-    pub(super) const ALL: usize = OFF | SLOW | UNTIMED | LATE;
+    /// There was no place to remember when it began.
+    pub(super) const UNFRAMED: usize = 16;
+    pub(super) const ALL: usize = OFF | SLOW | UNTIMED | LATE | UNFRAMED;
 }
 
 /// A call that is running. Dropped without [`finish`](Self::finish), it counts as a panic.
@@ -153,16 +155,18 @@ fn begin_slow<const ONE_IN: u32>(Attached { shard, late: is_late }: Attached) ->
     let outer = CALLEES.get();
     let pushed = uncounted(|| {
         FRAMES.try_with(|frames| {
-            let mut frames = frames.borrow_mut();
+            let mut frames = frames.try_borrow_mut().ok()?;
             frames.push(Frame { start: 0, outer, allocated: Mark::NONE });
-            frames.len()
+            Some(frames.len())
         })
     });
-    let Ok(depth) = pushed else { return tagged(tag::SLOW) };
+    let Ok(Some(depth)) = pushed else { return tagged(tag::SLOW | tag::UNFRAMED) };
     CALLEES.set(0);
     let allocated = Mark::begin();
     let _ = FRAMES.try_with(|frames| {
-        if let Some(frame) = frames.borrow_mut().get_mut(depth - 1) {
+        if let Ok(mut frames) = frames.try_borrow_mut()
+            && let Some(frame) = frames.get_mut(depth - 1)
+        {
             *frame = Frame { start: clock::now(), outer, allocated };
         }
     });
@@ -180,8 +184,12 @@ fn end_slow<const OBJECTIVE: bool>(tagged: *const Shard, ok: bool) {
         return shard.record_untimed();
     }
     let end = clock::now();
-    let frame = FRAMES.try_with(|frames| frames.borrow_mut().pop()).ok().flatten();
-    let frame = frame.unwrap_or(Frame { start: end, outer: 0, allocated: Mark::NONE });
+    let framed = tagged.addr() & tag::UNFRAMED == 0;
+    let pop = || FRAMES.try_with(|frames| frames.try_borrow_mut().ok()?.pop()).ok().flatten();
+    let Some(frame) = framed.then(pop).flatten() else {
+        shard.record(0, 0, None);
+        return;
+    };
     let Tally { bytes, count } = frame.allocated.end();
     let ticks = uncounted(|| shard.record(end.wrapping_sub(frame.start), CALLEES.get(), None));
     CALLEES.set(frame.outer.wrapping_add(ticks));

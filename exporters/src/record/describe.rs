@@ -246,8 +246,8 @@ pub(crate) fn push(
     );
     metrics.durations.push(Point {
         series: plain.clone(),
-        total: distribution(total, site.one_in()),
-        change: distribution(change, site.one_in()),
+        total: distribution(total, total.peak, site.one_in()),
+        change: distribution(change, change.max, site.one_in()),
         exemplars: Vec::new(),
     });
     metrics.add(SELF_TIME, &plain, seconds(total.own), seconds(change.own));
@@ -264,8 +264,8 @@ pub(crate) fn push(
     }
 }
 
-/// The durations in seconds; each stands for `weight` calls.
-pub(super) fn distribution(totals: &Totals, weight: u64) -> ExponentialHistogram {
+/// The durations in seconds; each stands for `weight` calls. `max` is the longest, in ticks.
+pub(super) fn distribution(totals: &Totals, max: u64, weight: u64) -> ExponentialHistogram {
     let used = |count: &u64| *count > 0;
     let first = totals.counts.iter().position(used);
     let last = totals.counts.iter().rposition(used);
@@ -282,7 +282,7 @@ pub(super) fn distribution(totals: &Totals, weight: u64) -> ExponentialHistogram
         false => {
             let index = highest as i32 + ZERO_INDEX;
             let upper = if highest == LAST { f64::INFINITY } else { bound(SCALE, index) };
-            clock::seconds(totals.max).clamp(bound(SCALE, index - 1), upper)
+            clock::seconds(max).clamp(bound(SCALE, index - 1), upper)
         }
     };
     ExponentialHistogram {

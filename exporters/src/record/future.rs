@@ -103,6 +103,10 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Profiled<
             self.state = State::Silent;
             return;
         }
+        // The series may have ended between the future's making and now; from here on, it is in use.
+        if let Some(key) = self.key.as_mut().filter(|key| key.is_retired()) {
+            *key = uncounted(|| keyed::renewed(key));
+        }
         let Attached { shard, late: is_late } = self.attached();
         let _late = is_late.then(late);
         // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.

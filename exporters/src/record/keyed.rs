@@ -142,6 +142,17 @@ impl ValueRef<'_> {
         }
     }
 
+    fn of(value: &Value) -> ValueRef<'_> {
+        match value {
+            Value::Bool(v) => ValueRef::Bool(*v),
+            Value::I64(v) => ValueRef::I64(*v),
+            Value::F64(v) => ValueRef::F64(*v),
+            Value::String(v) => ValueRef::Str((**v).into()),
+            // No attribute of ours is one.
+            Value::Array(_) => ValueRef::Str("".into()),
+        }
+    }
+
     fn to_owned(&self) -> Value {
         match self {
             Self::Bool(v) => Value::Bool(*v),
@@ -238,6 +249,11 @@ impl Keyed {
         self.site
     }
 
+    /// Whether it is about to end, or has ended.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
     fn is(&self, site: &'static Site, wanted: &[ValueRef<'_>]) -> bool {
         let equal = |values: &[Value]| {
             values.len() == wanted.len() && wanted.iter().zip(values).all(|(a, b)| a.is(b))
@@ -289,6 +305,17 @@ impl KeyedSeries {
         set
     }
 
+    /// The set, or the one that took its place since it ended.
+    fn renew(&self, set: &Arc<Keyed>) -> Arc<Keyed> {
+        match set.values.as_deref() {
+            Some(values) if set.is_retired() => {
+                let values: Vec<_> = values.iter().map(ValueRef::of).collect();
+                self.find(set.site, set.hash, &values)
+            }
+            _ => set.clone(),
+        }
+    }
+
     /// All attribute sets there are.
     pub(crate) fn all(&self) -> Vec<Arc<Keyed>> {
         let sets = self.sets();
@@ -306,7 +333,7 @@ impl KeyedSeries {
     pub(crate) fn drop_retired(&self, set: &Arc<Keyed>) -> bool {
         let _lending = lending();
         let mut sets = self.sets();
-        if !set.retired.load(Relaxed) {
+        if !set.is_retired() {
             return false;
         }
         if let Some(by_hash) = &mut sets.by_hash {
@@ -335,7 +362,7 @@ impl Lent {
     /// Whether nobody will use it any more.
     fn is_over(&self) -> bool {
         // SAFETY: `set` keeps the series alive.
-        self.set.retired.load(Relaxed) && unsafe { self.shard.get() }.is_idle(self.set.site.one_in() > 1)
+        self.set.is_retired() && unsafe { self.shard.get() }.is_idle(self.set.site.one_in() > 1)
     }
 }
 
@@ -350,7 +377,7 @@ impl Table {
 
     fn find(&self, site: &'static Site, hash: u64, wanted: &[ValueRef<'_>]) -> Option<&Lent> {
         let lent = self.by_hash.as_ref()?.get(&hash)?;
-        lent.iter().find(|lent| lent.set.is(site, wanted) && !lent.set.retired.load(Relaxed))
+        lent.iter().find(|lent| lent.set.is(site, wanted) && !lent.set.is_retired())
     }
 
     fn shard(&mut self, set: &Arc<Keyed>, fresh: bool) -> ShardRef {
@@ -404,6 +431,11 @@ pub(super) fn series(site: &'static Site, values: &[ValueRef<'_>]) -> Arc<Keyed>
     let hash = hash(site, values);
     let known = thread::with_table(|table, _| table.find(site, hash, values).map(|lent| lent.set.clone()));
     known.flatten().unwrap_or_else(|| site.keyed.find(site, hash, values))
+}
+
+/// The set, which may have ended since `set` was looked up.
+pub(super) fn renewed(set: &Arc<Keyed>) -> Arc<Keyed> {
+    set.site.keyed.renew(set)
 }
 
 /// This thread's shard of it. It lives as long as the thread, or the series.

@@ -125,7 +125,8 @@ impl Logs {
         for (tracked, change) in &recorded {
             let emoji = tracked.series.attributes.get_str("emoji");
             let series = &self.durations[usize::from(emoji == Some(EMOJI[1]))];
-            let (total, change) = (distribution(&tracked.seen, 1), distribution(change, 1));
+            let (total, change) =
+                (distribution(&tracked.seen, tracked.seen.peak, 1), distribution(change, change.max, 1));
             match durations.iter_mut().find(|point| Arc::ptr_eq(&point.series, series)) {
                 Some(point) => {
                     point.total.merge(&total);

@@ -231,7 +231,7 @@ impl Tracked {
 
     /// Whether the series is over: first its threads are told to look it up again, and if none has by the next time, it is.
     fn ends(&mut self, idle: Duration) -> bool {
-        let Some(keyed) = &self.keyed else { return false };
+        let Some(keyed) = self.keyed.as_ref().filter(|keyed| keyed.values.is_some()) else { return false };
         if self.changed.elapsed() < idle || self.seen.started != self.seen.ended {
             self.ending = false;
             return false;

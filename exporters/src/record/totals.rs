@@ -27,6 +27,8 @@ pub(crate) struct Totals {
     pub(crate) failures: Vec<Failed>,
     /// Longest duration of the interval: not a total.
     pub(crate) max: u64,
+    /// Longest duration ever.
+    pub(crate) peak: u64,
 }
 
 /// Calls that ended in one way other than well.
@@ -139,6 +141,7 @@ impl Totals {
         larger(&mut self.allocations, other.allocations);
         larger(&mut self.zero, other.zero);
         larger(&mut self.max, other.max);
+        larger(&mut self.peak, other.max);
         // Self time alone can shrink, when clocks disagree.
         if other.own.wrapping_sub(self.own) as i64 > 0 {
             self.own = other.own;
