@@ -77,8 +77,18 @@ pub(super) fn of(metrics: &ProfileMetrics) -> Report {
         }
     }
     let mut rows: Vec<Row> = rows.into_values().collect();
+    leave_out_crate(&mut rows);
     rows.sort_by(|a, b| b.self_time.total_cmp(&a.self_time).then_with(|| b.calls.cmp(&a.calls)));
     Report { rows, memory }
+}
+
+/// Where all functions are of one crate, its name tells nothing, and takes room from theirs.
+fn leave_out_crate(rows: &mut [Row]) {
+    let of = |row: &Row| row.name.split_once("::").map(|(name, _)| name.to_owned());
+    let Some(name) = rows.first().and_then(of) else { return };
+    if rows.iter().all(|row| of(row).as_ref() == Some(&name)) {
+        rows.iter_mut().for_each(|row| _ = row.name.drain(..name.len() + "::".len()));
+    }
 }
 
 fn each<T>(points: &[Point<T>], rows: &mut BTreeMap<String, Row>, mut add: impl FnMut(&mut Row, &Point<T>)) {
@@ -200,5 +210,17 @@ mod tests {
         assert_eq!(whole(12_345_678, 8), "12345678");
         assert_eq!(whole(123_456_789, 8), "123M");
         assert_eq!(tail("shop::checkout::charge", 10), "…t::charge");
+    }
+
+    #[test]
+    fn the_one_crate_that_all_share_goes_unsaid() {
+        let rows = |names: [&str; 2]| names.map(|name| Row { name: name.to_owned(), ..Row::default() });
+        let names = |rows: [Row; 2]| rows.map(|row| row.name);
+        let mut one = rows(["shop::checkout::charge", "shop::main"]);
+        leave_out_crate(&mut one);
+        assert_eq!(names(one), ["checkout::charge", "main"]);
+        let mut two = rows(["shop::charge", "bank::charge"]);
+        leave_out_crate(&mut two);
+        assert_eq!(names(two), ["shop::charge", "bank::charge"]);
     }
 }
