@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 /// One finished operation of a trace.
 #[derive(Clone, Debug)]
+#[doc(alias = "ProfileTrace")]
 pub struct Span {
     /// Its own identity.
     pub context: SpanContext,
