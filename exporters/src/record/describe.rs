@@ -266,15 +266,12 @@ pub(crate) fn push(
 
 /// The durations in seconds; each stands for `weight` calls. `max` is the longest, in ticks.
 pub(super) fn distribution(totals: &Totals, max: u64, weight: u64) -> ExponentialHistogram {
-    let used = |count: &u64| *count > 0;
-    let first = totals.counts.iter().position(used);
-    let last = totals.counts.iter().rposition(used);
-    let (low, counts) = match (first, last) {
-        (Some(first), Some(last)) => (totals.low + first, &totals.counts[first..=last]),
-        _ => (totals.low, &[][..]),
+    let low = totals.counts.iter().next().map_or(0, |(bucket, _)| bucket);
+    let highest = totals.counts.iter().next_back().map_or(0, |(bucket, _)| bucket);
+    let counts: Vec<u64> = match low {
+        0 => Vec::new(),
+        _ => (low..=highest).map(|bucket| totals.counts.count(bucket) * weight).collect(),
     };
-    let counts: Vec<u64> = counts.iter().map(|count| count * weight).collect();
-    let highest = low + counts.len().saturating_sub(1);
     let any = totals.zero > 0 || !counts.is_empty();
     // The longest call may have been seen in the interval before or after the one that its bucket is in.
     let max = match counts.is_empty() {

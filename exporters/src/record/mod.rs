@@ -4,6 +4,7 @@
 
 mod alloc;
 mod call;
+mod counts;
 mod describe;
 #[cfg(feature = "log-layer")]
 mod emoji;

@@ -11,6 +11,7 @@
 //! and puts a duration of zero there. A failure is noted before the end of its call, and read after it.
 
 use super::{
+    counts::Counts,
     histogram::{self, MAX_TICKS},
     sync::{
         AtomicPtr, AtomicU64,
@@ -274,10 +275,12 @@ impl Shard {
             let pending = self.pending.load(Acquire);
             reading.zero = self.zero.load(Acquire);
             // SAFETY: retired windows are not freed during a reading.
-            unsafe { Window::read(self.window.load(Acquire), &mut reading.low, &mut reading.counts) };
-            let folded = reading.counts.iter().fold(reading.zero, |sum, n| sum.wrapping_add(*n));
-            if folded.wrapping_add(1) == timed {
-                reading.add(histogram::index(pending));
+            unsafe { Window::read(self.window.load(Acquire), &mut reading.counts) };
+            if reading.zero.wrapping_add(reading.counts.sum()).wrapping_add(1) == timed {
+                match histogram::index(pending) {
+                    0 => reading.zero = reading.zero.wrapping_add(1),
+                    bucket => *reading.counts.bucket(bucket) += 1,
+                }
                 break;
             }
             // A shard this busy will be read again; what is pending now will be in a bucket then.
@@ -335,30 +338,7 @@ pub(crate) struct Reading {
     pub(crate) allocated: u64,
     pub(crate) allocations: u64,
     pub(crate) zero: u64,
-    /// The bucket of the first count.
-    pub(crate) low: usize,
-    pub(crate) counts: Vec<u64>,
-}
-
-impl Reading {
-    fn add(&mut self, bucket: usize) {
-        if bucket == 0 {
-            self.zero = self.zero.wrapping_add(1);
-            return;
-        }
-        if self.counts.is_empty() {
-            self.low = bucket;
-        }
-        if bucket < self.low {
-            self.counts.splice(0..0, std::iter::repeat_n(0, self.low - bucket));
-            self.low = bucket;
-        }
-        let at = bucket - self.low;
-        if at >= self.counts.len() {
-            self.counts.resize(at + 1, 0);
-        }
-        self.counts[at] += 1;
-    }
+    pub(crate) counts: Counts,
 }
 
 #[cfg(all(test, exporters_loom))]
@@ -387,7 +367,7 @@ mod loom_tests {
     }
 
     fn durations(totals: &Totals) -> u64 {
-        totals.zero + totals.counts.iter().sum::<u64>()
+        totals.zero + totals.counts.sum()
     }
 
     fn explore(test: impl Fn() + Sync + Send + 'static) {
@@ -421,7 +401,7 @@ mod loom_tests {
             owner.join().unwrap();
             seen.raise(&read(&shard));
             assert_eq!((seen.started, seen.ended, seen.ok, durations(&seen)), (2, 2, 1, 2));
-            assert_eq!(seen.counts.iter().filter(|count| **count == 1).count(), 2);
+            assert_eq!(seen.counts.iter().filter(|(_, count)| *count == 1).count(), 2);
             // SAFETY: nobody reads.
             unsafe { Window::free_retired() };
         });

@@ -1,6 +1,7 @@
 //! The sum of a series' shards, in ticks.
 
 use super::{
+    counts::Counts,
     series::Series,
     shard::{Reading, Shard},
 };
@@ -21,9 +22,7 @@ pub(crate) struct Totals {
     pub(crate) allocated: u64,
     pub(crate) allocations: u64,
     pub(crate) zero: u64,
-    /// The bucket of the first count.
-    pub(crate) low: usize,
-    pub(crate) counts: Vec<u64>,
+    pub(crate) counts: Counts,
     pub(crate) failures: Vec<Failed>,
     /// Longest duration of the interval: not a total.
     pub(crate) max: u64,
@@ -88,11 +87,7 @@ impl Totals {
         self.allocated += reading.allocated;
         self.allocations += reading.allocations;
         self.zero += reading.zero;
-        for (bucket, count) in (reading.low..).zip(&reading.counts) {
-            if *count > 0 {
-                *self.bucket(bucket) += count;
-            }
-        }
+        reading.counts.iter().for_each(|(bucket, count)| *self.counts.bucket(bucket) += count);
     }
 
     fn add_failure(&mut self, name: &str, cancelled: bool, count: u64) {
@@ -100,26 +95,6 @@ impl Totals {
             Some(failed) => failed.count += count,
             None => self.failures.push(Failed { name: name.into(), cancelled, count }),
         }
-    }
-
-    fn bucket(&mut self, bucket: usize) -> &mut u64 {
-        if self.counts.is_empty() {
-            self.low = bucket;
-        }
-        if bucket < self.low {
-            self.counts.splice(0..0, std::iter::repeat_n(0, self.low - bucket));
-            self.low = bucket;
-        }
-        let at = bucket - self.low;
-        if at >= self.counts.len() {
-            self.counts.resize(at + 1, 0);
-        }
-        &mut self.counts[at]
-    }
-
-    /// The count of `bucket`.
-    pub(crate) fn count(&self, bucket: usize) -> u64 {
-        bucket.checked_sub(self.low).and_then(|at| self.counts.get(at)).copied().unwrap_or(0)
     }
 
     /// The count of a failure.
@@ -146,10 +121,8 @@ impl Totals {
         if other.own.wrapping_sub(self.own) as i64 > 0 {
             self.own = other.own;
         }
-        for (bucket, count) in (other.low..).zip(&other.counts) {
-            if *count > self.count(bucket) {
-                *self.bucket(bucket) = *count;
-            }
+        for (bucket, count) in other.counts.iter() {
+            larger(self.counts.bucket(bucket), count);
         }
         for failed in &other.failures {
             let missing = failed.count.saturating_sub(self.failed(&failed.name, failed.cancelled));
@@ -172,8 +145,8 @@ impl Totals {
         change.allocated = self.allocated.wrapping_sub(earlier.allocated);
         change.allocations = self.allocations.wrapping_sub(earlier.allocations);
         change.zero -= earlier.zero.min(self.zero);
-        for (bucket, count) in (change.low..).zip(&mut change.counts) {
-            *count -= earlier.count(bucket).min(*count);
+        for (bucket, count) in self.counts.iter() {
+            *change.counts.bucket(bucket) -= earlier.counts.count(bucket).min(count);
         }
         for failed in &mut change.failures {
             failed.count -= earlier.failed(&failed.name, failed.cancelled).min(failed.count);

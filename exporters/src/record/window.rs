@@ -1,6 +1,7 @@
 //! The buckets of a shard that are in use: most functions need two or three octaves of the forty-six.
 
 use super::{
+    counts::Counts,
     histogram::LAST,
     sync::{
         AtomicU64,
@@ -144,16 +145,11 @@ impl Window {
     ///
     /// # Safety
     /// As for [`bucket`](Self::bucket).
-    pub(crate) unsafe fn read(window: *const Self, low: &mut usize, counts: &mut Vec<u64>) {
-        counts.clear();
+    pub(crate) unsafe fn read(window: *const Self, counts: &mut Counts) {
         // SAFETY: the caller's promise.
-        let range = unsafe {
-            *low = (*window).low as usize;
-            *low..*low + (*window).len as usize
-        };
+        let range = unsafe { (*window).low as usize..((*window).low + (*window).len) as usize };
         // SAFETY: the caller's promise.
-        counts.extend(
-            range.filter_map(|at| unsafe { Self::bucket(window, at) }).map(|count| count.load(Acquire)),
-        );
+        let read = range.clone().filter_map(|at| unsafe { Self::bucket(window, at) });
+        counts.replace(range.start, read.map(|count| count.load(Acquire)));
     }
 }
