@@ -15,7 +15,7 @@ fn shows_what_the_handlers_did() {
         line.rsplit(' ').next().expect("a URL").to_owned()
     };
     let (bad, metrics) = (url(), url());
-    let good = bad.replace("42", "Ada");
+    let good = bad.replace("/42", "/Ada");
 
     assert_eq!(get(&good), (200, "Good day, Ada\n".to_owned()));
     assert_eq!(get(&good).0, 200);
