@@ -1,6 +1,6 @@
 //! Our two threads: one ends intervals and runs no foreign code, one runs the exporters.
 
-use super::{Builder, ShutdownReport, exit, leg::Leg};
+use super::{Builder, ShutdownReport, after, exit, leg::Leg};
 use crate::{
     Error, ErrorKind, ProfileMetrics, Resource, Result, clock,
     record::{
@@ -32,6 +32,7 @@ pub(super) struct Runtime {
     stop_draining: Condvar,
     stop_exporting: Notify,
     shut_down: AtomicBool,
+    abandoned: AtomicBool,
 }
 
 impl Runtime {
@@ -76,6 +77,7 @@ impl Runtime {
             stop_draining: Condvar::new(),
             stop_exporting: Notify::new(),
             shut_down: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
         });
         #[cfg(feature = "prometheus")]
         let has_server = server.is_some();
@@ -112,7 +114,7 @@ impl Runtime {
 
     /// The drain thread.
     fn drain_until_stopped(&self) {
-        let mut next = Instant::now() + self.interval;
+        let mut next = after(self.interval);
         let mut calibrated = false;
         loop {
             let recalibrate =
@@ -130,17 +132,19 @@ impl Runtime {
                 calibrated = true;
             }
             if Instant::now() >= next {
-                self.drain();
+                self.drain(Leg::offer);
                 // Intervals that a suspended machine missed are not made up for.
-                next = (next + self.interval).max(Instant::now());
+                next = next.checked_add(self.interval).unwrap_or(next).max(Instant::now());
             }
         }
     }
 
-    /// Ends the interval.
-    fn drain(&self) {
-        let metrics = Arc::new(self.collector().drain());
-        self.legs.iter().for_each(|leg| leg.offer(&metrics));
+    /// Ends the interval: gives every leg the snapshot.
+    fn drain<T>(&self, give: impl Fn(&Leg, &Arc<ProfileMetrics>) -> T) -> Vec<T> {
+        let mut collector = self.collector();
+        let metrics = Arc::new(collector.drain());
+        // While nobody else can drain: so the legs get snapshots in order, and none after they were asked to stop.
+        self.legs.iter().map(|leg| give(leg, &metrics)).collect()
     }
 
     fn collector(&self) -> MutexGuard<'_, Collector> {
@@ -151,7 +155,16 @@ impl Runtime {
         self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// In the child of a fork: whoever held the locks, and the threads, are not here.
+    pub(super) fn abandon(&self) {
+        self.shut_down.store(true, Relaxed);
+        self.abandoned.store(true, Relaxed);
+    }
+
     pub(super) fn peek(&self) -> Arc<ProfileMetrics> {
+        if self.abandoned.load(Relaxed) {
+            return Arc::new(ProfileMetrics::none());
+        }
         Arc::new(self.collector().peek())
     }
 
@@ -167,8 +180,7 @@ impl Runtime {
         if self.is_shut_down() {
             return Ok(());
         }
-        self.drain();
-        let requests: Vec<_> = self.legs.iter().map(|leg| leg.request(false)).collect();
+        let requests = self.drain(|leg, metrics| leg.request(metrics, false));
         // Every exporter is waited for, also after one has failed.
         let results: Vec<_> = requests.into_iter().map(|done| done.wait(deadline)).collect();
         results.into_iter().collect()
@@ -181,8 +193,7 @@ impl Runtime {
         record::stop();
         *self.stopping() = true;
         self.stop_draining.notify_all();
-        self.drain();
-        let requests: Vec<_> = self.legs.iter().map(|leg| leg.request(true)).collect();
+        let requests = self.drain(|leg, metrics| leg.request(metrics, true));
         let legs =
             self.legs.iter().zip(requests).map(|(leg, done)| leg.report(done.wait(deadline).err())).collect();
         self.stop_exporting.notify_one();
