@@ -1,4 +1,4 @@
-//! Our two threads: one ends intervals and runs no foreign code, one runs the exporters.
+//! Our threads: one ends intervals and runs no foreign code, one serves scrapes, and each exporter has one, since it may block.
 
 use super::{Builder, ShutdownReport, after, exit, leg::Leg};
 use crate::{
@@ -19,7 +19,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// A profiler that runs.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Runtime {
     listening: Option<SocketAddr>,
     stopping: Mutex<bool>,
     stop_draining: Condvar,
-    stop_exporting: Notify,
+    stop_exporting: watch::Sender<bool>,
     shut_down: AtomicBool,
     abandoned: AtomicBool,
 }
@@ -75,41 +75,41 @@ impl Runtime {
             listening,
             stopping: Mutex::new(false),
             stop_draining: Condvar::new(),
-            stop_exporting: Notify::new(),
+            stop_exporting: watch::Sender::new(false),
             shut_down: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
         });
+        let stop_all = |_: &Error| _ = runtime.stop_exporting.send_replace(true);
+        for leg in &runtime.legs {
+            runtime.spawn("exporters-leg", leg.clone().run()).inspect_err(stop_all)?;
+        }
         #[cfg(feature = "prometheus")]
-        let has_server = server.is_some();
-        #[cfg(not(feature = "prometheus"))]
-        let has_server = false;
-        if has_server || !runtime.legs.is_empty() {
-            let tokio =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
-            let shared = runtime.clone();
-            spawn("exporters-io", move || {
-                tokio.block_on(async {
-                    for leg in &shared.legs {
-                        tokio::spawn(leg.clone().run());
-                    }
-                    #[cfg(feature = "prometheus")]
-                    if let Some((exporter, listener)) = server {
-                        let gather = shared.clone();
-                        exporter.connect(Arc::new(move || gather.peek()));
-                        tokio::spawn(exporter.serve(listener));
-                    }
-                    shared.stop_exporting.notified().await;
-                });
-                tokio.shutdown_background();
-            })?;
+        if let Some((exporter, listener)) = server {
+            let gather = runtime.clone();
+            exporter.connect(Arc::new(move || gather.peek()));
+            let serving = exporter.serve(listener);
+            runtime.spawn("exporters-scrape", async { drop(serving.await) }).inspect_err(stop_all)?;
         }
         let drain = runtime.clone();
-        spawn("exporters-drain", move || drain.drain_until_stopped())
-            .inspect_err(|_| runtime.stop_exporting.notify_one())?;
+        spawn("exporters-drain", move || drain.drain_until_stopped()).inspect_err(stop_all)?;
         if builder.embedded {
             exit::report_at_exit();
         }
         Ok(runtime)
+    }
+
+    /// Runs `task` on a thread and a tokio runtime of its own, until exporting stops.
+    fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
+        let mut stop = self.stop_exporting.subscribe();
+        spawn(name, move || {
+            tokio.block_on(async {
+                tokio::spawn(task);
+                // Or the profiler is gone.
+                drop(stop.wait_for(|stop| *stop).await);
+            });
+            tokio.shutdown_background();
+        })
     }
 
     /// The drain thread.
@@ -196,7 +196,7 @@ impl Runtime {
         let requests = self.drain(|leg, metrics| leg.request(metrics, true));
         let legs =
             self.legs.iter().zip(requests).map(|(leg, done)| leg.report(done.wait(deadline).err())).collect();
-        self.stop_exporting.notify_one();
+        self.stop_exporting.send_replace(true);
         ShutdownReport { legs }
     }
 }

@@ -5,8 +5,9 @@ use super::{
     scripted::{Gate, Scripted, Step},
     work_times,
 };
-use exporters::{ErrorKind, MemoryExporter, Profiler};
+use exporters::{ErrorKind, MemoryExporter, Profiler, prometheus::PrometheusConfig};
 use std::time::{Duration, Instant};
+use tests::until;
 
 #[test]
 fn a_panic_in_export_costs_that_batch_alone() {
@@ -96,6 +97,37 @@ fn exporters_that_never_answer_share_one_deadline() {
         assert!(profiler.shutdown(LONG).legs.is_empty());
         assert!(report.into_result().unwrap_err().to_string().contains("exporter: hole"));
     }
+}
+
+#[test]
+fn an_exporter_that_blocks_its_thread_holds_up_nobody_else() {
+    let _alone = alone();
+    let gate = Gate::default();
+    let blocked = Scripted::new("blocked", [Step::Block(gate.clone())]);
+    let good = MemoryExporter::new();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let profiler = Profiler::builder()
+        .exporter(blocked.clone())
+        .exporter(good.clone())
+        .prometheus(PrometheusConfig { listen, ..Default::default() })
+        .start()
+        .unwrap();
+    for round in 1..=3 {
+        work_times(10);
+        assert_eq!(profiler.flush(Duration::from_millis(50)).unwrap_err().kind(), ErrorKind::Timeout);
+        until("the other exporter's batch", || match good.batches().len() {
+            n if n == round => Ok(()),
+            n => Err(format!("{n} batches")),
+        });
+    }
+    let page = tests::http::get(profiler.listening().unwrap(), "/metrics", &[]).unwrap();
+    assert_eq!(page.status, 200);
+    let report = profiler.shutdown(Duration::from_millis(300));
+    report.legs.iter().for_each(assert_balanced);
+    assert_eq!(report.legs[0].error.as_ref().map(|error| error.kind()), Some(ErrorKind::Timeout));
+    assert!(report.legs[1].error.is_none());
+    assert_exact(&good.batches(), 30);
+    gate.open();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     panic::resume_unwind,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -18,6 +18,8 @@ pub(crate) enum Step {
     Fail(ErrorKind),
     /// Waits for the gate, then succeeds.
     Wait(Gate),
+    /// The same, without letting go of the thread.
+    Block(Gate),
     Panic,
     /// Panics with something that panics again when it is dropped.
     PanicTwice,
@@ -29,22 +31,34 @@ pub(crate) enum Step {
 
 /// Closed until it is opened.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gate(Arc<Mutex<(bool, Vec<Waker>)>>);
+pub(crate) struct Gate(Arc<(Mutex<Passage>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Passage {
+    open: bool,
+    waiting: Vec<Waker>,
+}
 
 impl Gate {
     pub(crate) fn open(&self) {
-        let mut state = self.0.lock().unwrap();
-        state.0 = true;
-        state.1.drain(..).for_each(Waker::wake);
+        let mut state = self.0.0.lock().unwrap();
+        state.open = true;
+        state.waiting.drain(..).for_each(Waker::wake);
+        self.0.1.notify_all();
+    }
+
+    fn block(&self) {
+        let state = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(state, |state| !state.open).unwrap());
     }
 
     async fn passed(&self) {
         std::future::poll_fn(|cx| {
-            let mut state = self.0.lock().unwrap();
-            if state.0 {
+            let mut state = self.0.0.lock().unwrap();
+            if state.open {
                 return Poll::Ready(());
             }
-            state.1.push(cx.waker().clone());
+            state.waiting.push(cx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -127,6 +141,9 @@ impl<T: Clone + Unpin> Future for Doing<T> {
             Step::Panic => resume_unwind(Box::new(())),
             Step::PanicTwice => resume_unwind(Box::new(PanicsInDrop)),
             _ => {
+                if let Step::Block(gate) = &self.0 {
+                    gate.block();
+                }
                 if let Some(wait) = &mut self.2 {
                     std::task::ready!(wait.as_mut().poll(cx));
                 }
