@@ -51,6 +51,9 @@ pub(crate) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
             command.env_remove(name);
         }
     }
+    if arguments != ["init"] {
+        command.env("PROFILING_PROMETHEUS_LISTEN", "127.0.0.1:0");
+    }
     command.args(arguments).env("SENT", &sent.0).envs(variables.iter().copied());
     let began = Instant::now();
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
