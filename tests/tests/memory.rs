@@ -150,6 +150,49 @@ fn callees_that_are_profiled_count_for_themselves() {
     assert_eq!(of("recursive"), (6 + 2 * 5 + 4 * 4 + 8 * 3 + 16 * 2 + 32, 63));
 }
 
+#[profiled]
+async fn waits() {
+    take(100);
+    pause().await;
+    take(10);
+    awaited().await;
+    take(1);
+}
+
+#[profiled]
+async fn awaited() {
+    take(7000);
+    pause().await;
+    once();
+    take(3);
+}
+
+#[profiled]
+async fn abandoned() {
+    take(40);
+    pause().await;
+    take(1_000_000);
+}
+
+#[test]
+fn futures_count_what_their_polls_allocate() {
+    let profiler = exporters::test();
+    // Two at once, poll by poll.
+    let mut both = [Box::pin(waits()), Box::pin(waits())];
+    for ready in [false, false, true] {
+        both.iter_mut().for_each(|future| assert_eq!(poll(future).is_ready(), ready));
+    }
+    let mut dropped = Box::pin(abandoned());
+    assert!(poll(&mut dropped).is_pending());
+    drop(dropped);
+    let metrics = profiler.snapshot();
+    let of = |function| allocated(&metrics, function);
+    assert_eq!(of("waits"), (2 * 111, 6));
+    assert_eq!(of("awaited"), (2 * 7003, 4));
+    assert_eq!(of("once"), (2000, 2));
+    assert_eq!(of("abandoned"), (40, 1));
+}
+
 #[derive(Debug)]
 #[expect(dead_code, reason = "its size matters")]
 struct Large([u8; 100]);
