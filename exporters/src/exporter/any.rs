@@ -42,17 +42,18 @@ impl Exporter for AnyExporter {
     fn capability(&self) -> Capability {
         self.0.capability()
     }
-    async fn export(&self, batch: Batch) -> Result<Receipt> {
-        self.0.export(batch).await
+    // The futures as they are, not within one of ours: so whoever polls one is the one that drops it.
+    fn export(&self, batch: Batch) -> impl Future<Output = Result<Receipt>> + Send {
+        self.0.export(batch)
     }
-    async fn health(&self) -> Health {
-        self.0.health().await
+    fn health(&self) -> impl Future<Output = Health> + Send {
+        self.0.health()
     }
-    async fn flush(&self) -> Result<()> {
-        self.0.flush().await
+    fn flush(&self) -> impl Future<Output = Result<()>> + Send {
+        self.0.flush()
     }
-    async fn shutdown(&self) -> Result<()> {
-        self.0.shutdown().await
+    fn shutdown(&self) -> impl Future<Output = Result<()>> + Send {
+        self.0.shutdown()
     }
 }
 

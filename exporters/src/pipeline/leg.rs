@@ -3,7 +3,6 @@
 use crate::{AnyExporter, Batch, BatchId, Error, ErrorKind, Exporter, Info, ProfileMetrics, Result, Signal};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::Instant,
@@ -105,19 +104,24 @@ impl Leg {
 
     /// Gives it a snapshot. Never waits for the backend.
     pub(super) fn offer(&self, metrics: &Arc<ProfileMetrics>) {
+        self.give(metrics, None);
+    }
+
+    /// Gives it a snapshot and asks it to send what it has, and to stop if `shutdown`.
+    pub(super) fn request(&self, metrics: &Arc<ProfileMetrics>, shutdown: bool) -> Arc<Done> {
+        let done = Arc::<Done>::default();
+        self.give(metrics, Some(Request { shutdown, done: done.clone() }));
+        done
+    }
+
+    /// Both at once, so that who asks is told what became of the snapshot.
+    fn give(&self, metrics: &Arc<ProfileMetrics>, request: Option<Request>) {
         let mut work = self.work();
         work.books.accepted += metrics.len() as u64;
         work.keep(metrics.clone());
+        work.requests.extend(request);
         drop(work);
         self.wake.notify_one();
-    }
-
-    /// Asks it to send what it has, and to stop if `shutdown`.
-    pub(super) fn request(&self, shutdown: bool) -> Arc<Done> {
-        let done = Arc::<Done>::default();
-        self.work().requests.push(Request { shutdown, done: done.clone() });
-        self.wake.notify_one();
-        done
     }
 
     /// The state of the books, and why not all is well.
@@ -141,20 +145,28 @@ impl Leg {
         let mut trouble = Ok(());
         loop {
             self.wake.notified().await;
-            let requests = std::mem::take(&mut self.work().requests);
-            match self.send().await {
-                Ok(()) if trouble.as_ref().is_err_and(Error::is_retryable) => trouble = Ok(()),
-                Ok(()) => {}
-                failed => trouble = failed,
+            let (requests, next) = self.work().take();
+            if let Some((metrics, sequence)) = next {
+                match self.send(metrics, sequence).await {
+                    Ok(()) if trouble.as_ref().is_err_and(Error::is_retryable) => trouble = Ok(()),
+                    Ok(()) => {}
+                    failed => trouble = failed,
+                }
             }
+            // Everyone who asks is told.
+            let told = match requests.is_empty() {
+                true => Ok(()),
+                false => std::mem::replace(&mut trouble, Ok(())),
+            };
             let mut stop = false;
             for request in requests {
                 let finished = match request.shutdown {
-                    true => caught(self.exporter.shutdown()).await,
-                    false => caught(self.exporter.flush()).await,
+                    true => caught(|| self.exporter.shutdown()).await,
+                    false => caught(|| self.exporter.flush()).await,
                 };
                 stop |= request.shutdown;
-                request.done.set(std::mem::replace(&mut trouble, Ok(())).and(finished));
+                let again = |error: &Error| Err(Error::new(error.kind(), error.message().to_owned()));
+                request.done.set(told.as_ref().map_or_else(again, |()| finished));
             }
             if stop {
                 return;
@@ -162,18 +174,14 @@ impl Leg {
         }
     }
 
-    async fn send(&self) -> Result<()> {
-        let (metrics, sequence) = {
-            let mut work = self.work();
-            let Some(metrics) = work.pending.take() else { return Ok(()) };
-            work.sequence += 1;
-            (metrics, work.sequence)
-        };
+    async fn send(&self, metrics: Arc<ProfileMetrics>, sequence: u64) -> Result<()> {
         let id = BatchId { instance: self.instance, leg: self.name.clone(), sequence, part: 0 };
         let items = metrics.len() as u64;
-        let answer = match self.exporter.capability().metrics {
-            true => caught(self.exporter.export(Batch::new(id, Signal::Metrics(metrics.clone())))).await,
-            false => Err(Error::new(ErrorKind::Unsupported, "the exporter does not take metrics")),
+        let batch = Batch::new(id, Signal::Metrics(metrics.clone()));
+        let answer = match quietly(|| self.exporter.capability().metrics) {
+            Some(true) => caught(|| self.exporter.export(batch)).await,
+            Some(false) => Err(Error::new(ErrorKind::Unsupported, "the exporter does not take metrics")),
+            None => Err(panicked()),
         };
         let mut work = self.work();
         work.books.buffered -= items;
@@ -197,6 +205,15 @@ impl Leg {
 }
 
 impl Work {
+    /// Who asked, and the snapshot to be sent with its number.
+    fn take(&mut self) -> (Vec<Request>, Option<(Arc<ProfileMetrics>, u64)>) {
+        let next = self.pending.take().map(|metrics| {
+            self.sequence += 1;
+            (metrics, self.sequence)
+        });
+        (std::mem::take(&mut self.requests), next)
+    }
+
     /// Holds a snapshot, merged with one that has not gone yet.
     fn keep(&mut self, later: Arc<ProfileMetrics>) {
         self.books.buffered += later.len() as u64;
@@ -222,12 +239,29 @@ impl Work {
     }
 }
 
-/// Runs foreign code; a panic is its error, and costs nothing else.
-async fn caught<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
-            .unwrap_or_else(|_| Poll::Ready(Err(Error::new(ErrorKind::Unexpected, "the exporter panicked"))))
+/// Runs foreign code, from making the future to dropping it; a panic is its error, and costs nothing else.
+async fn caught<T, F: Future<Output = Result<T>>>(make: impl FnOnce() -> F) -> Result<T> {
+    let mut future = quietly(|| Box::pin(make())).ok_or_else(panicked)?;
+    let answer = std::future::poll_fn(|cx| {
+        quietly(|| future.as_mut().poll(cx)).unwrap_or_else(|| Poll::Ready(Err(panicked())))
     })
-    .await
+    .await;
+    // What the backend answered stands, whatever happens now.
+    let _ = quietly(|| drop(future));
+    answer
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Unexpected, "the exporter panicked")
+}
+
+/// `None` where `f` panicked.
+fn quietly<T>(f: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(f));
+    let drop_payload = |payload| {
+        // What it panicked with may panic when it is dropped, and so on.
+        let worse = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        worse.unwrap_or_else(std::mem::forget);
+    };
+    result.map_err(drop_payload).ok()
 }

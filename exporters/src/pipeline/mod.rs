@@ -29,12 +29,22 @@ fn current() -> MutexGuard<'static, Option<Arc<Runtime>>> {
 
 /// In the child of a fork: the parent's profiler is not ours, and its threads are not here.
 fn forget() {
-    std::mem::forget(current().take());
+    let runtime = current().take();
+    runtime.iter().for_each(|runtime| runtime.abandon());
+    std::mem::forget(runtime);
+}
+
+/// The end of a wait; one that has none is one that nobody lives to see.
+fn after(wait: Duration) -> Instant {
+    const AGES: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(wait).or_else(|| now.checked_add(AGES)).unwrap_or(now)
 }
 
 /// A handle of the profiler; dropping it does nothing.
 ///
-/// What it does may be asked of it from any thread, and inside any async runtime or none.
+/// What it does may be asked of it from any thread, and inside any async runtime or none. In the child of a fork it does
+/// nothing.
 #[derive(Clone, Debug)]
 #[doc(alias = "register_profiling")]
 pub struct Profiler(Option<Arc<Runtime>>);
@@ -96,7 +106,7 @@ impl Profiler {
     /// The first exporter's that failed, or [`Timeout`](crate::ErrorKind::Timeout).
     pub fn flush(&self, deadline: Duration) -> Result<()> {
         match &self.0 {
-            Some(runtime) => runtime.flush(Instant::now() + deadline),
+            Some(runtime) => runtime.flush(after(deadline)),
             None => Ok(()),
         }
     }
@@ -105,7 +115,7 @@ impl Profiler {
     /// does nothing.
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let Some(runtime) = &self.0 else { return ShutdownReport::default() };
-        let report = runtime.shutdown(Instant::now() + deadline);
+        let report = runtime.shutdown(after(deadline));
         let mut current = current();
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, runtime)) {
             *current = None;

@@ -110,7 +110,7 @@ fn count(number: Number) -> u64 {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = WIDTH - NUMBERS;
-        let longest = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        let longest = self.rows.iter().map(|row| columns(&row.name)).max().unwrap_or(0);
         let first = longest.clamp("function".len(), first);
         writeln!(
             f,
@@ -137,8 +137,8 @@ impl fmt::Display for Report {
             let allocated = if self.memory { bytes(row.allocated) } else { "-".to_owned() };
             writeln!(
                 f,
-                "{:first$} {:>8} {:>5} {:>5} {:>6} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5} {:>4}",
-                tail(&row.name, first),
+                "{} {:>8} {:>5} {:>5} {:>6} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5} {:>4}",
+                fitted(&row.name, first),
                 whole(row.calls, 8),
                 whole(row.errors, 5),
                 whole(row.panics, 5),
@@ -157,12 +157,36 @@ impl fmt::Display for Report {
     }
 }
 
-/// The end of a path, since its beginning tells less.
-fn tail(name: &str, width: usize) -> String {
-    let len = name.chars().count();
-    match len <= width {
-        true => name.to_owned(),
-        false => std::iter::once('…').chain(name.chars().skip(len - width + 1)).collect(),
+/// A name in so many columns: where it is too long the end of it, since the beginning of a path tells less.
+fn fitted(name: &str, width: usize) -> String {
+    let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let used = columns(&name);
+    if used <= width {
+        return name + &" ".repeat(width - used);
+    }
+    let mut left = used;
+    let end = name.chars().skip_while(|c| {
+        let skipped = left >= width;
+        left -= if skipped { columns_of(*c) } else { 0 };
+        skipped
+    });
+    let end: String = end.collect();
+    format!("…{end}{}", " ".repeat(width.saturating_sub(1 + columns(&end))))
+}
+
+/// The columns that a terminal gives `text`.
+fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// Two for East Asian characters and emoji, none for what is drawn over the character before.
+fn columns_of(c: char) -> usize {
+    match c {
+        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' => 2,
+        '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' => 2,
+        '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
     }
 }
 
@@ -209,7 +233,20 @@ mod tests {
         assert_eq!(time(0.9996), "1.0s");
         assert_eq!(whole(12_345_678, 8), "12345678");
         assert_eq!(whole(123_456_789, 8), "123M");
-        assert_eq!(tail("shop::checkout::charge", 10), "…t::charge");
+    }
+
+    #[test]
+    fn names_take_as_many_columns_as_there_are() {
+        assert_eq!(fitted("shop::checkout::charge", 10), "…t::charge");
+        assert_eq!(fitted("charge", 8), "charge  ");
+        assert_eq!(fitted("a\nb", 3), "a b");
+        for name in
+            ["shop::checkout::charge", "程序::函数::名称", "a🚀🚀🚀🚀🚀b", "e\u{301}te\u{301}::e\u{301}"]
+        {
+            for width in 8..20 {
+                assert_eq!(columns(&fitted(name, width)), width, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Our two threads: one ends intervals and runs no foreign code, one runs the exporters.
+//! Our threads: one ends intervals and runs no foreign code, one serves scrapes, and each exporter has one, since it may block.
 
-use super::{Builder, ShutdownReport, exit, leg::Leg};
+use super::{Builder, ShutdownReport, after, exit, leg::Leg};
 use crate::{
     Error, ErrorKind, ProfileMetrics, Resource, Result, clock,
     record::{
@@ -19,7 +19,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// A profiler that runs.
 #[derive(Debug)]
@@ -30,8 +30,9 @@ pub(super) struct Runtime {
     listening: Option<SocketAddr>,
     stopping: Mutex<bool>,
     stop_draining: Condvar,
-    stop_exporting: Notify,
+    stop_exporting: watch::Sender<bool>,
     shut_down: AtomicBool,
+    abandoned: AtomicBool,
 }
 
 impl Runtime {
@@ -74,45 +75,46 @@ impl Runtime {
             listening,
             stopping: Mutex::new(false),
             stop_draining: Condvar::new(),
-            stop_exporting: Notify::new(),
+            stop_exporting: watch::Sender::new(false),
             shut_down: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
         });
+        let stop_all = |_: &Error| _ = runtime.stop_exporting.send_replace(true);
+        for leg in &runtime.legs {
+            runtime.spawn("exporters-leg", leg.clone().run()).inspect_err(stop_all)?;
+        }
         #[cfg(feature = "prometheus")]
-        let has_server = server.is_some();
-        #[cfg(not(feature = "prometheus"))]
-        let has_server = false;
-        if has_server || !runtime.legs.is_empty() {
-            let tokio =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
-            let shared = runtime.clone();
-            spawn("exporters-io", move || {
-                tokio.block_on(async {
-                    for leg in &shared.legs {
-                        tokio::spawn(leg.clone().run());
-                    }
-                    #[cfg(feature = "prometheus")]
-                    if let Some((exporter, listener)) = server {
-                        let gather = shared.clone();
-                        exporter.connect(Arc::new(move || gather.peek()));
-                        tokio::spawn(exporter.serve(listener));
-                    }
-                    shared.stop_exporting.notified().await;
-                });
-                tokio.shutdown_background();
-            })?;
+        if let Some((exporter, listener)) = server {
+            let gather = runtime.clone();
+            exporter.connect(Arc::new(move || gather.peek()));
+            let serving = exporter.serve(listener);
+            runtime.spawn("exporters-scrape", async { drop(serving.await) }).inspect_err(stop_all)?;
         }
         let drain = runtime.clone();
-        spawn("exporters-drain", move || drain.drain_until_stopped())
-            .inspect_err(|_| runtime.stop_exporting.notify_one())?;
+        spawn("exporters-drain", move || drain.drain_until_stopped()).inspect_err(stop_all)?;
         if builder.embedded {
             exit::report_at_exit();
         }
         Ok(runtime)
     }
 
+    /// Runs `task` on a thread and a tokio runtime of its own, until exporting stops.
+    fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
+        let mut stop = self.stop_exporting.subscribe();
+        spawn(name, move || {
+            tokio.block_on(async {
+                tokio::spawn(task);
+                // Or the profiler is gone.
+                drop(stop.wait_for(|stop| *stop).await);
+            });
+            tokio.shutdown_background();
+        })
+    }
+
     /// The drain thread.
     fn drain_until_stopped(&self) {
-        let mut next = Instant::now() + self.interval;
+        let mut next = after(self.interval);
         let mut calibrated = false;
         loop {
             let recalibrate =
@@ -130,17 +132,19 @@ impl Runtime {
                 calibrated = true;
             }
             if Instant::now() >= next {
-                self.drain();
+                self.drain(Leg::offer);
                 // Intervals that a suspended machine missed are not made up for.
-                next = (next + self.interval).max(Instant::now());
+                next = next.checked_add(self.interval).unwrap_or(next).max(Instant::now());
             }
         }
     }
 
-    /// Ends the interval.
-    fn drain(&self) {
-        let metrics = Arc::new(self.collector().drain());
-        self.legs.iter().for_each(|leg| leg.offer(&metrics));
+    /// Ends the interval: gives every leg the snapshot.
+    fn drain<T>(&self, give: impl Fn(&Leg, &Arc<ProfileMetrics>) -> T) -> Vec<T> {
+        let mut collector = self.collector();
+        let metrics = Arc::new(collector.drain());
+        // While nobody else can drain: so the legs get snapshots in order, and none after they were asked to stop.
+        self.legs.iter().map(|leg| give(leg, &metrics)).collect()
     }
 
     fn collector(&self) -> MutexGuard<'_, Collector> {
@@ -151,7 +155,16 @@ impl Runtime {
         self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// In the child of a fork: whoever held the locks, and the threads, are not here.
+    pub(super) fn abandon(&self) {
+        self.shut_down.store(true, Relaxed);
+        self.abandoned.store(true, Relaxed);
+    }
+
     pub(super) fn peek(&self) -> Arc<ProfileMetrics> {
+        if self.abandoned.load(Relaxed) {
+            return Arc::new(ProfileMetrics::none());
+        }
         Arc::new(self.collector().peek())
     }
 
@@ -167,8 +180,7 @@ impl Runtime {
         if self.is_shut_down() {
             return Ok(());
         }
-        self.drain();
-        let requests: Vec<_> = self.legs.iter().map(|leg| leg.request(false)).collect();
+        let requests = self.drain(|leg, metrics| leg.request(metrics, false));
         // Every exporter is waited for, also after one has failed.
         let results: Vec<_> = requests.into_iter().map(|done| done.wait(deadline)).collect();
         results.into_iter().collect()
@@ -181,11 +193,10 @@ impl Runtime {
         record::stop();
         *self.stopping() = true;
         self.stop_draining.notify_all();
-        self.drain();
-        let requests: Vec<_> = self.legs.iter().map(|leg| leg.request(true)).collect();
+        let requests = self.drain(|leg, metrics| leg.request(metrics, true));
         let legs =
             self.legs.iter().zip(requests).map(|(leg, done)| leg.report(done.wait(deadline).err())).collect();
-        self.stop_exporting.notify_one();
+        self.stop_exporting.send_replace(true);
         ShutdownReport { legs }
     }
 }

@@ -204,15 +204,18 @@ impl Shard {
         if bucket == 0 {
             return add(&self.zero, 1);
         }
-        let old = self.window.own();
-        // SAFETY: only the owner replaces the window, and the owner is here.
-        let grown = unsafe { Window::grown(old, bucket) };
-        // SAFETY: as above; `bucket` is what the new window was made for.
-        if let Some(count) = unsafe { Window::bucket(grown, bucket) } {
-            add(count, 1);
-        }
-        self.window.store(grown, Release);
-        Window::retire(old);
+        // The caller of an async call is charged for what it allocates, and that is not this.
+        super::alloc::uncounted(|| {
+            let old = self.window.own();
+            // SAFETY: only the owner replaces the window, and the owner is here.
+            let grown = unsafe { Window::grown(old, bucket) };
+            // SAFETY: as above; `bucket` is what the new window was made for.
+            if let Some(count) = unsafe { Window::bucket(grown, bucket) } {
+                add(count, 1);
+            }
+            self.window.store(grown, Release);
+            Window::retire(old);
+        });
     }
 
     /// Adds what only some calls have.

@@ -1,0 +1,126 @@
+//! What the environment says, and what is said of it.
+
+use super::program::{Ended, run};
+use std::net::TcpListener;
+
+fn init(variables: &[(&str, &str)]) -> Ended {
+    run(&["init"], variables)
+}
+
+/// The values of the answer `recording=… listening=… threads=… calls=…`.
+fn answer(ended: &Ended) -> Vec<&str> {
+    assert!(ended.status.success(), "{ended:?}");
+    ended
+        .stdout
+        .split_whitespace()
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(_, value)| value)
+        .take(4)
+        .collect()
+}
+
+/// Where nobody listens: free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn init_twice_is_init_once() {
+    let ended = init(&[("PROFILING_PROMETHEUS_LISTEN", "127.0.0.1:0")]);
+    let answer = answer(&ended);
+    assert_eq!((answer[0], answer[2], answer[3]), ("true", "3", "10"), "{ended:?}");
+    assert!(answer[1].starts_with("127.0.0.1:"), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn disabled_is_off() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let all = [
+        ("PROFILING_DISABLED", "1"),
+        ("PROFILING_DISABLED", "true"),
+        ("PROFILING_DISABLED", " TRUE "),
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_SDK_DISABLED", "True"),
+    ];
+    for (name, value) in all {
+        // Neither that port nor any other is tried.
+        let ended = init(&[(name, value), ("PROFILING_PROMETHEUS_LISTEN", &listen)]);
+        assert_eq!(answer(&ended), ["false", "none", "1", "0"], "{name}={value}: {ended:?}");
+        assert_eq!(ended.stderr, "");
+    }
+    // Anything else is not.
+    for (name, value) in [
+        ("PROFILING_DISABLED", "0"),
+        ("PROFILING_DISABLED", ""),
+        ("OTEL_SDK_DISABLED", "1"),
+        ("OTEL_SDK_DISABLED", "no"),
+    ] {
+        let ended = init(&[(name, value), ("PROFILING_PROMETHEUS_LISTEN", "127.0.0.1:0")]);
+        assert_eq!(answer(&ended)[0], "true", "{name}={value}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_cure_and_never_shown() {
+    let all = [
+        ("PROFILING_DISABLED", "s3cret", "1, true, 0 or false"),
+        ("PROFILING_INTERVAL", "s3cret", "a duration such as 500ms, 10s or 1m"),
+        ("PROFILING_INTERVAL", "10s3cret", "a duration such as 500ms, 10s or 1m"),
+        ("PROFILING_INTERVAL", "-77s", "a duration such as 500ms, 10s or 1m"),
+        ("PROFILING_PROMETHEUS_LISTEN", "s3cret:77", "an address such as 127.0.0.1:9464"),
+        ("PROFILING_PROMETHEUS_LISTEN", "127.0.0.1:77777", "an address such as 127.0.0.1:9464"),
+        ("PROFILING_PROMETHEUS_ALLOW_REMOTE", "s3cret", "1, true, 0 or false"),
+        ("OTEL_EXPORTER_PROMETHEUS_HOST", "s3cret", "an IP address or localhost"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "77777", "a port, 0 to 65535"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "s3cret", "a port, 0 to 65535"),
+    ];
+    for (name, value, takes) in all {
+        let ended = init(&[(name, value)]);
+        assert_eq!(ended.status.code(), Some(1), "{name}={value}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+        assert!(ended.stderr.contains("config_invalid") && ended.stderr.contains(name), "{ended:?}");
+        assert!(ended.stderr.contains(takes), "{ended:?}");
+        assert!(!ended.stderr.contains("s3cret") && !ended.stderr.contains("77"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_port_that_was_asked_for_and_is_taken_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listen, port) =
+        (taken.local_addr().unwrap().to_string(), taken.local_addr().unwrap().port().to_string());
+    for variable in [("PROFILING_PROMETHEUS_LISTEN", &*listen), ("OTEL_EXPORTER_PROMETHEUS_PORT", &*port)] {
+        let ended = init(&[variable]);
+        assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{ended:?}");
+        assert!(ended.stderr.contains("in use") && ended.stderr.contains(&listen), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_embedded_default_goes_on_without_its_port() {
+    // Whoever has the port already, it is taken.
+    let _taken = TcpListener::bind("127.0.0.1:9464");
+    let ended = init(&[]);
+    let answer = answer(&ended);
+    assert_eq!((answer[0], answer[1], answer[3]), ("true", "none", "10"), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    let said = ["exporters: ", "127.0.0.1:9464", "going on without it"];
+    assert!(said.iter().all(|part| ended.stderr.contains(part)), "{ended:?}");
+}
+
+#[test]
+fn an_address_for_everybody_needs_consent() {
+    let port = free_port().to_string();
+    let host = [("OTEL_EXPORTER_PROMETHEUS_HOST", "0.0.0.0"), ("OTEL_EXPORTER_PROMETHEUS_PORT", &*port)];
+    for variables in [
+        &host[..],
+        &[("PROFILING_PROMETHEUS_LISTEN", "0.0.0.0:0")],
+        &[("PROFILING_PROMETHEUS_LISTEN", "[::]:0")],
+    ] {
+        let ended = init(variables);
+        assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{ended:?}");
+        assert!(ended.stderr.contains("127.0.0.1") && ended.stderr.contains("consent"), "{ended:?}");
+    }
+}
