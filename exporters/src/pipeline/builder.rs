@@ -10,6 +10,8 @@ use std::{env, sync::Arc, time::Duration};
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Shorter intervals would only burn time.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+/// Longer ones would lie beyond what the system's clock counts.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The settings of a [`Profiler`].
 ///
@@ -100,9 +102,9 @@ impl Builder {
         Ok(())
     }
 
-    /// Sets how long an interval is (10 s): how often exporters are sent what changed. At least 1 ms.
+    /// Sets how long an interval is (10 s): how often exporters are sent what changed. At least 1 ms, at most a year.
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.max(SHORTEST_INTERVAL);
+        self.interval = interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         self
     }
 
@@ -220,6 +222,14 @@ fn duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interval_is_one_that_the_clock_can_count() {
+        for (asked, given) in [(Duration::ZERO, SHORTEST_INTERVAL), (Duration::MAX, LONGEST_INTERVAL)] {
+            assert_eq!(Builder::new().interval(asked).interval, given);
+        }
+        assert!(std::time::Instant::now().checked_add(2 * LONGEST_INTERVAL).is_some());
+    }
 
     #[test]
     fn durations_have_units() {

@@ -171,10 +171,17 @@ impl Leg {
         };
         let id = BatchId { instance: self.instance, leg: self.name.clone(), sequence, part: 0 };
         let items = metrics.len() as u64;
-        let answer = match self.exporter.capability().metrics {
-            true => caught(self.exporter.export(Batch::new(id, Signal::Metrics(metrics.clone())))).await,
-            false => Err(Error::new(ErrorKind::Unsupported, "the exporter does not take metrics")),
+        let sent = metrics.clone();
+        let sending = async {
+            match self.exporter.capability().metrics {
+                true => self.exporter.export(Batch::new(id, Signal::Metrics(sent))).await,
+                false => Err(Error::new(ErrorKind::Unsupported, "the exporter does not take metrics")),
+            }
         };
+        let answer = caught(sending).await;
+        if let Err(error) = &answer {
+            tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
+        }
         let mut work = self.work();
         work.books.buffered -= items;
         match answer {
@@ -185,7 +192,6 @@ impl Leg {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
                 match error.is_retryable() {
                     true => work.put_back(metrics),
                     false => work.books.dropped += items,

@@ -96,7 +96,7 @@ impl Profiler {
     /// The first exporter's that failed, or [`Timeout`](crate::ErrorKind::Timeout).
     pub fn flush(&self, deadline: Duration) -> Result<()> {
         match &self.0 {
-            Some(runtime) => runtime.flush(Instant::now() + deadline),
+            Some(runtime) => runtime.flush(after(deadline)),
             None => Ok(()),
         }
     }
@@ -105,13 +105,20 @@ impl Profiler {
     /// does nothing.
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let Some(runtime) = &self.0 else { return ShutdownReport::default() };
-        let report = runtime.shutdown(Instant::now() + deadline);
+        let report = runtime.shutdown(after(deadline));
         let mut current = current();
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, runtime)) {
             *current = None;
         }
         report
     }
+}
+
+/// The moment so long from now; a century, where the clock does not go as far.
+fn after(duration: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or_else(|| now + CENTURY)
 }
 
 /// What became of each exporter's items.
@@ -133,5 +140,15 @@ impl ShutdownReport {
             .into_iter()
             .find_map(|leg| leg.error.map(|error| error.with_context("exporter", leg.name)))
             .map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_the_clock_cannot_count_is_far_away() {
+        assert!(after(Duration::MAX) > after(Duration::from_secs(3600)));
     }
 }

@@ -139,7 +139,9 @@ impl Runtime {
 
     /// Ends the interval.
     fn drain(&self) {
-        let metrics = Arc::new(self.collector().drain());
+        // Held until they have it, so that no exporter is offered a later snapshot before this one.
+        let mut collector = self.collector();
+        let metrics = Arc::new(collector.drain());
         self.legs.iter().for_each(|leg| leg.offer(&metrics));
     }
 
