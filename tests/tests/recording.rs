@@ -140,6 +140,21 @@ fn sampled_calls_and_objectives_are_counted_exactly() {
     );
 }
 
+#[profiled(attributes(even = n.is_multiple_of(2)), time_one_in = 4)]
+async fn sampled_series(n: u32) {
+    let _ = n;
+}
+
+#[test]
+fn sampled_futures_with_attributes_are_counted_exactly() {
+    let profiler = exporters::test();
+    (0..1000).for_each(|n| drive(sampled_series(n)));
+    let metrics = profiler.snapshot();
+    assert_eq!(metrics.function("sampled_series").total_calls(), 1000);
+    assert_eq!(metrics.function("sampled_series").concurrent_calls(), 0);
+    assert_eq!(metrics.function("sampled_series").latency().count(), 1000);
+}
+
 #[profiled(attributes(queue = n.to_string(), even = n.is_multiple_of(2)))]
 fn keyed(n: u32) {
     let _ = n;

@@ -41,13 +41,13 @@ fn simple(argument: &mut PatType) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #(#conditions)* #(#lints)* #passed_on let #mutability #name = #name;)
 }
 
-/// `(a, b): T`: the parameter is `arg0: T`, the statements `let arg0 = arg0; let (a, b) = arg0;`.
+/// `(a, b): T`: the parameter is `arg0: T`, the statements `let mut arg0 = arg0; let (a, b) = arg0;`; `mut` for a `ref mut`.
 fn pattern(argument: &mut PatType, index: usize) -> TokenStream {
     let (conditions, lints) = split(argument);
     let name = format_ident!("arg{index}", span = Span::mixed_site());
     let pat = std::mem::replace(&mut *argument.pat, syn::parse_quote!(#name));
     quote_spanned! {Span::mixed_site()=>
-        #(#conditions)* let #name = #name;
+        #(#conditions)* #[allow(unused_mut)] let mut #name = #name;
         #(#conditions)* #(#lints)* let #pat = #name;
     }
 }

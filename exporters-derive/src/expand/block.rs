@@ -4,6 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
+use syn::visit::{self, Visit};
 use syn::{Error, Expr, LitStr, Result, Token};
 
 use super::site::{Site, local};
@@ -58,6 +59,9 @@ fn parse(input: ParseStream<'_>, errors: &mut Errors) -> Result<(LitStr, Args, E
         errors.push(Error::new(key.span(), "`profile!` has its name first, and is left out by removing it"));
     }
     let block = input.parse()?;
+    if !matches!(block, Expr::Async(_)) {
+        Awaits(errors).visit_expr(&block);
+    }
     input.parse::<Option<Token![,]>>()?;
     Ok((name, args, block))
 }
@@ -67,4 +71,19 @@ fn is_block(input: ParseStream<'_>) -> bool {
         || input.peek(Token![async])
         || (input.peek(Token![unsafe]) && input.peek2(syn::token::Brace))
         || input.peek(syn::Lifetime)
+}
+
+/// Finds what a block that is timed on one thread must not do: wait, while others run there.
+struct Awaits<'a>(&'a mut Errors);
+
+impl Visit<'_> for Awaits<'_> {
+    fn visit_expr_await(&mut self, expr: &syn::ExprAwait) {
+        let cure = "a block with `.await` is measured as a future: `profile!(\"name\", async { .. }).await`";
+        self.0.push(Error::new(expr.await_token.span, cure));
+        visit::visit_expr_await(self, expr);
+    }
+    // What is awaited in these is not awaited by the block.
+    fn visit_expr_async(&mut self, _: &syn::ExprAsync) {}
+    fn visit_expr_closure(&mut self, _: &syn::ExprClosure) {}
+    fn visit_item(&mut self, _: &syn::Item) {}
 }

@@ -183,6 +183,9 @@ impl Leg {
             Some(false) => Err(Error::new(ErrorKind::Unsupported, "the exporter does not take metrics")),
             None => Err(panicked()),
         };
+        if let Err(error) = &answer {
+            tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
+        }
         let mut work = self.work();
         work.books.buffered -= items;
         match answer {
@@ -193,7 +196,6 @@ impl Leg {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
                 match error.is_retryable() {
                     true => work.put_back(metrics),
                     false => work.books.dropped += items,

@@ -145,3 +145,13 @@ impl ShutdownReport {
             .map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_the_clock_cannot_count_is_far_away() {
+        assert!(after(Duration::MAX) > after(Duration::from_secs(3600)));
+    }
+}

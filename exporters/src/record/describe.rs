@@ -223,7 +223,10 @@ pub(crate) fn push(
     total: &Totals,
     change: &Totals,
 ) {
-    let seconds = |ticks: u64| Number::F64(clock::seconds(if (ticks as i64) < 0 { 0 } else { ticks }));
+    let seconds = |ticks: u64, weight: u64| {
+        let ticks = if (ticks as i64) < 0 { 0 } else { ticks };
+        Number::F64(clock::seconds(ticks) * weight as f64)
+    };
     let count = Number::U64;
     let plain = labels.plain.clone();
 
@@ -250,13 +253,20 @@ pub(crate) fn push(
         change: distribution(change, change.max, site.one_in()),
         exemplars: Vec::new(),
     });
-    metrics.add(SELF_TIME, &plain, seconds(total.own), seconds(change.own));
+    // What was timed stands for what was not.
+    let weight = site.one_in();
+    metrics.add(SELF_TIME, &plain, seconds(total.own, weight), seconds(change.own, weight));
     if site.is_async() {
-        metrics.add(BUSY_TIME, &plain, seconds(total.busy), seconds(change.busy));
+        metrics.add(BUSY_TIME, &plain, seconds(total.busy, weight), seconds(change.busy, weight));
     }
     if super::alloc::is_installed() {
-        metrics.add(ALLOCATED, &plain, count(total.allocated), count(change.allocated));
-        metrics.add(ALLOCATIONS, &plain, count(total.allocations), count(change.allocations));
+        metrics.add(ALLOCATED, &plain, count(total.allocated * weight), count(change.allocated * weight));
+        metrics.add(
+            ALLOCATIONS,
+            &plain,
+            count(total.allocations * weight),
+            count(change.allocations * weight),
+        );
     }
     if let Some(series) = &labels.objective {
         metrics.add(GOOD, series, count(total.second), count(change.second));

@@ -359,10 +359,12 @@ struct Lent {
 }
 
 impl Lent {
-    /// Whether nobody will use it any more.
+    /// Whether nobody will use it any more. A future may end on another thread than it began on, but looks its shard up
+    /// again; only a sync call keeps it.
     fn is_over(&self) -> bool {
+        let site = self.set.site;
         // SAFETY: `set` keeps the series alive.
-        self.set.is_retired() && unsafe { self.shard.get() }.is_idle(self.set.site.one_in() > 1)
+        self.set.is_retired() && (site.is_async() || unsafe { self.shard.get() }.is_idle(site.one_in() > 1))
     }
 }
 

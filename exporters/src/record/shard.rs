@@ -240,7 +240,7 @@ impl Shard {
             }
             (at, len) = (failure.next, len + 1);
         }
-        if len >= MAX_FAILURES && name != OTHER && !cancelled {
+        if len >= MAX_FAILURES && name != OTHER && matches!(cause, Cause::Error(_)) {
             return self.fail(Cause::Error(OTHER));
         }
         let failure = Failure { name: name.into(), cancelled, count: AtomicU64::new(1), next: head };

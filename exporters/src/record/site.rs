@@ -125,7 +125,10 @@ impl Site {
         if let Some(owner) = owner {
             self.owner.get_or_init(owner);
         }
-        self.one_in.store(one_in.max(1), Relaxed);
+        // Who does not know it says one; and what calls of every thread read is not written without need.
+        if one_in > 1 && self.one_in.load(Relaxed) != one_in {
+            self.one_in.store(one_in, Relaxed);
+        }
     }
 
     /// What a new shard's `limit` starts from: the objective's latency in ticks.

@@ -35,6 +35,8 @@ pub(crate) struct Collector {
     sites: Vec<&'static Site>,
     tracked: HashMap<*const (), Tracked>,
     whose: Whose,
+    /// When what it speaks of began.
+    origin: SystemTime,
     /// When the interval that is running began, and the one before.
     began: SystemTime,
     before: SystemTime,
@@ -87,6 +89,7 @@ impl Collector {
             sites,
             tracked: HashMap::new(),
             whose,
+            origin: start,
             began: start,
             before: start,
             idle: IDLE,
@@ -186,7 +189,7 @@ impl Collector {
 
     fn track(&mut self, key: *const (), site: &'static Site, keyed: Option<Arc<Keyed>>, totals: &Totals) {
         let tracked = self.tracked.entry(key).or_insert_with(|| {
-            let start = keyed.as_ref().map_or(self.began.min(since()), |keyed| keyed.start);
+            let start = keyed.as_ref().map_or(self.origin, |keyed| keyed.start.max(self.origin));
             Tracked::new(site, keyed, start)
         });
         let now = totals.since(&tracked.base);
