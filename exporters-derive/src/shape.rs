@@ -31,7 +31,9 @@ impl Shape {
         };
         let never = matches!(output, Some(Type::Never(_)));
         if sig.asyncness.is_some() {
-            return match (never, foreign) {
+            // Of an `async fn` it speaks of the output, of any other function of the future.
+            let must_use = function.attrs.iter().any(|attr| attr.path().is_ident("must_use"));
+            return match (never, foreign || must_use) {
                 (true, _) => Self::AsyncNever,
                 (false, true) => Self::AsyncWithin,
                 (false, false) => Self::Async,

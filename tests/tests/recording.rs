@@ -400,3 +400,19 @@ fn the_longest_call_of_an_interval_and_of_all_time_are_told_apart() {
         points.iter().find(|point| point.series.attributes.get_str("function") == Some("longest")).unwrap();
     assert!(point.total.max >= Some(0.020) && point.change.max < Some(0.020));
 }
+
+#[profiled(error_type = |_: &Error| -> &'static str { std::panic::resume_unwind(Box::new(())) })]
+async fn names_its_error_badly() -> Result<(), Error> {
+    pause(1).await;
+    Err(Error)
+}
+
+#[test]
+fn a_panic_while_the_error_is_named_is_a_panic() {
+    let profiler = exporters::test();
+    assert!(catch_unwind(|| drive(names_its_error_badly())).is_err());
+    assert_eq!(
+        results(&profiler.snapshot(), "names_its_error_badly"),
+        named(&[("error panic", 1), ("ok", 0)])
+    );
+}

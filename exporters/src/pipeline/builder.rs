@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Shorter intervals would only burn time.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The settings of a [`Profiler`].
+/// The settings of a [`Profiler`]. `PROFILING_DISABLED` and `OTEL_SDK_DISABLED` hold for it, too.
 ///
 /// ```
 /// # use exporters::{MemoryExporter, Profiler};
@@ -40,6 +40,7 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new() -> Self {
+        let disabled = disabled();
         Self {
             interval: INTERVAL,
             idle: IDLE,
@@ -48,8 +49,8 @@ impl Builder {
             #[cfg(feature = "prometheus")]
             prometheus: None,
             embedded: false,
-            enabled: true,
-            problem: None,
+            enabled: !disabled.as_ref().is_ok_and(|disabled| *disabled),
+            problem: disabled.err(),
         }
     }
 
@@ -59,11 +60,9 @@ impl Builder {
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a value that makes no sense.
     pub fn from_env() -> Result<Self> {
         let mut builder = Self::new();
-        let disabled = flag("PROFILING_DISABLED")?.unwrap_or(false);
-        // The specification: anything but `true` means no.
-        let sdk_disabled =
-            env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-        builder.enabled = !disabled && !sdk_disabled;
+        if let Some(problem) = builder.problem.take() {
+            return Err(problem);
+        }
         if let Some(interval) =
             variable("PROFILING_INTERVAL", "a duration such as 500ms, 10s or 1m", duration)?
         {
@@ -165,10 +164,23 @@ impl Builder {
         exit::install();
         let resource = Arc::new(Resource::from_env(std::mem::take(&mut self.attributes)));
         record::start();
-        let runtime = Runtime::start(self, resource).inspect_err(|_| record::stop())?;
+        let (runtime, missed) = Runtime::start(self, resource).inspect_err(|_| record::stop())?;
         *current = Some(runtime.clone());
+        // A subscriber of the program's may ask for the profiler.
+        drop(current);
+        if let Some(error) = missed {
+            tracing::warn!(target: "exporters", %error, "going on without a scrape endpoint");
+            exit::say(&format!("{error}; going on without it"));
+        }
         Ok(Profiler(Some(runtime)))
     }
+}
+
+/// Whether the environment wants nothing recorded, whatever the program says.
+fn disabled() -> Result<bool> {
+    // The specification: anything but `true` means no.
+    let sdk_disabled = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+    Ok(flag("PROFILING_DISABLED")?.unwrap_or(false) || sdk_disabled)
 }
 
 /// A variable that is set and not empty, understood; the error names it and what it takes, never what it holds.

@@ -54,7 +54,6 @@ extern "C" fn at_exit() {
 }
 
 /// A line on standard error.
-#[cfg(feature = "prometheus")]
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "exporters: {line}");
 }

@@ -36,7 +36,8 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    pub(super) fn start(builder: Builder, resource: Arc<Resource>) -> Result<Arc<Self>> {
+    /// Also gives why there is no scrape endpoint, where nobody asked for one in particular.
+    pub(super) fn start(builder: Builder, resource: Arc<Resource>) -> Result<(Arc<Self>, Option<Error>)> {
         // What a profiler before it told, or the parent before a fork, is not told again.
         static STARTED: AtomicBool = AtomicBool::new(false);
         let from_now = STARTED.swap(true, Relaxed) || record::fork::is_child();
@@ -50,14 +51,15 @@ impl Runtime {
             .map(|(exporter, info)| Arc::new(Leg::new(exporter, info, instance)))
             .collect();
 
+        #[cfg_attr(not(feature = "prometheus"), expect(unused_mut))]
+        let mut missed = None;
         #[cfg(feature = "prometheus")]
         let server = match builder.prometheus {
             None => None,
             Some(exporter) => match exporter.bind() {
                 Ok(listener) => Some((exporter, listener)),
                 Err(error) if builder.embedded => {
-                    tracing::warn!(target: "exporters", %error, "going on without a scrape endpoint");
-                    exit::say(&format!("{error}; going on without it"));
+                    missed = Some(error);
                     None
                 }
                 Err(error) => return Err(error),
@@ -95,7 +97,7 @@ impl Runtime {
         if builder.embedded {
             exit::report_at_exit();
         }
-        Ok(runtime)
+        Ok((runtime, missed))
     }
 
     /// Runs `task` on a thread and a tokio runtime of its own, until exporting stops.

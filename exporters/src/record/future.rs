@@ -177,13 +177,17 @@ where
         let mut polling = Polling::begin(this, first);
         // SAFETY: as above.
         let result = unsafe { Pin::new_unchecked(&mut polling.profiled.future) }.poll(cx);
+        // What the outcome asks of the program's own code may panic like the rest of it.
+        let failure = match &result {
+            Poll::Ready(output) => Some((polling.profiled.outcome)(output)),
+            Poll::Pending => None,
+        };
         let end = polling.end();
         std::mem::forget(polling);
-        if let Poll::Ready(output) = &result {
-            match (this.outcome)(output) {
-                None => this.end(end, None),
-                Some(name) => this.end(end, Some(Cause::Error(&name))),
-            }
+        match failure {
+            None => {}
+            Some(None) => this.end(end, None),
+            Some(Some(name)) => this.end(end, Some(Cause::Error(&name))),
         }
         result
     }
