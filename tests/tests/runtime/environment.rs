@@ -50,6 +50,9 @@ fn disabled_is_off() {
         assert_eq!(answer(&ended), ["false", "none", "1", "0"], "{name}={value}: {ended:?}");
         assert_eq!(ended.stderr, "");
     }
+    // Whoever starts it.
+    let ended = run(&["build"], &[("PROFILING_DISABLED", "1")]);
+    assert_eq!(answer(&ended), ["false", "none", "1", "0"], "{ended:?}");
     // Anything else is not.
     for (name, value) in [
         ("PROFILING_DISABLED", "0"),

@@ -29,15 +29,18 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         ["exit", scenario] => exit::run(scenario),
         ["fork", forks] => fork::many(forks.parse()?),
         ["fork_in_call"] => fork::in_call(),
-        ["init"] => init(),
+        ["init"] => started(exporters::init),
+        ["build"] => started(|| exporters::Profiler::builder().start()),
         _ => Err(format!("no scenario {arguments:?}").into()),
     }
 }
 
-/// Says what there is after `init`, as the environment has it.
-fn init() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let profiler = exporters::init()?;
-    let again = exporters::init()?;
+/// Says what there is after `start`, as the environment has it.
+fn started(
+    start: fn() -> Result<exporters::Profiler, exporters::Error>,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let profiler = start()?;
+    let again = start()?;
     work_times(10);
     let listening = profiler.listening().map_or_else(|| "none".to_owned(), |address| address.to_string());
     let same = again.listening() == profiler.listening();
