@@ -30,6 +30,9 @@ use proc_macro::TokenStream;
 /// Three kinds of function cannot be looked into on every way out: `-> !`, `#[track_caller]` (seen when it
 /// returns by its last expression, `ok` on an early `return` or `?`) and those that return `impl Fn`.
 ///
+/// Not for what the global allocator or a signal handler calls: a thread's first calls of a function allocate and take a
+/// lock, and must not be interrupted by another call of it on the same thread.
+///
 /// # Arguments
 ///
 /// | argument | meaning |
