@@ -1,6 +1,10 @@
 //! Not public API: all that the output of the macros may name.
 
 pub use crate::__site as site;
+pub use crate::exporter::{
+    derived::{Derived, Field, Fixed, Refreshable},
+    factory::Registration,
+};
 pub use crate::record::{
     Call, Fallible, Guard, Infallible, Keyed, LocalShard, Objective, Owner, Profiled, Returned, Site, Spec,
     Typed, ValueRef, error_if, failure_with, ok_if, value,

@@ -6,19 +6,29 @@
 pub mod __private;
 mod backends;
 mod clock;
+mod encode;
 mod error;
 mod exporter;
+mod mapping;
 mod model;
 mod pipeline;
 mod record;
+mod secret;
+mod settings;
 
 #[cfg(feature = "prometheus")]
 pub use backends::prometheus;
+pub use encode::{Compression, PayloadFormat};
 pub use error::{Error, ErrorKind, Result};
-pub use exporter::{AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Receipt};
+pub use exporter::{
+    AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Payload, Receipt, Transmit,
+};
 pub use exporters_derive::*;
+pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
 pub use pipeline::{Builder, LegReport, Profiler, Report, ShutdownReport, TestProfiler, init, report, test};
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
+pub use secret::Secret;
+pub use settings::{Endpoint, Settings, duration, size};

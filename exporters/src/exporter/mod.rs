@@ -1,12 +1,16 @@
 //! The contract of everything that sends batches: [`Exporter`], and [`AnyExporter`], which layers and the pipeline pass around.
 
 mod any;
+pub(crate) mod derived;
+pub(crate) mod factory;
 mod memory;
+mod transmit;
 
 pub use any::{AnyExporter, Layer};
 pub use memory::MemoryExporter;
+pub use transmit::{Payload, Transmit};
 
-use crate::{Batch, Error, Result};
+use crate::{Batch, Error, Mapping, Result};
 use std::{borrow::Cow, fmt, future::Future, time::Duration};
 
 /// Sends batches to one backend.
@@ -16,7 +20,7 @@ use std::{borrow::Cow, fmt, future::Future, time::Duration};
 /// # Contract
 /// - No method blocks the thread or panics; a panic costs the batch at hand, and is counted.
 /// - `export` may be called again with the same [`Batch::id`]; dropping its future abandons the attempt.
-/// - After `shutdown`, `export` fails.
+/// - After `shutdown`, nothing more is exported; an exporter that is asked nevertheless may fail.
 #[doc(alias = "ProfilingExporter")]
 pub trait Exporter: Send + Sync + fmt::Debug + 'static {
     /// What it is called.
@@ -67,7 +71,7 @@ impl Info {
 }
 
 /// What an exporter can carry.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Capability {
     /// Whether it takes metrics.
@@ -78,15 +82,21 @@ pub struct Capability {
     pub max_items: Option<usize>,
     /// The most bytes it sends at once, before compression; `None` for no limit.
     pub max_bytes: Option<usize>,
+    /// Which metrics it asks for, and under which names; `None` takes them all as they are.
+    pub mapping: Option<&'static Mapping>,
 }
 
 impl Capability {
     /// Metrics only.
-    pub const METRICS: Self = Self { metrics: true, spans: false, max_items: None, max_bytes: None };
+    pub const METRICS: Self = Self::of(true, false);
     /// Spans only.
-    pub const SPANS: Self = Self { metrics: false, spans: true, max_items: None, max_bytes: None };
+    pub const SPANS: Self = Self::of(false, true);
     /// Both.
-    pub const ALL: Self = Self { metrics: true, spans: true, max_items: None, max_bytes: None };
+    pub const ALL: Self = Self::of(true, true);
+
+    const fn of(metrics: bool, spans: bool) -> Self {
+        Self { metrics, spans, max_items: None, max_bytes: None, mapping: None }
+    }
 
     /// Limits a batch to `items`.
     #[must_use]

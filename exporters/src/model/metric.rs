@@ -1,7 +1,7 @@
 //! Metrics: sums, gauges and histograms, each point with its total and its change in the interval.
 
 use super::{Attributes, ExponentialHistogram, Histogram, Scope};
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, collections::HashMap, ops::Range, sync::Arc, time::SystemTime};
 
 /// One metric and all its series.
 #[derive(Clone, Debug)]
@@ -55,6 +55,16 @@ impl Data {
         self.len() == 0
     }
 
+    /// The points at `range`.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::Sum(sum) => Self::Sum(Sum { monotonic: sum.monotonic, points: slice(&sum.points, range) }),
+            Self::Gauge(points) => Self::Gauge(slice(points, range)),
+            Self::Histogram(points) => Self::Histogram(slice(points, range)),
+            Self::ExponentialHistogram(points) => Self::ExponentialHistogram(slice(points, range)),
+        }
+    }
+
     /// Adds the changes of an earlier interval; gives how many points were there already.
     pub(crate) fn absorb(&mut self, earlier: &Self) -> usize {
         match (self, earlier) {
@@ -70,6 +80,10 @@ impl Data {
             _ => 0,
         }
     }
+}
+
+fn slice<T: Clone>(points: &[Point<T>], range: Range<usize>) -> Vec<Point<T>> {
+    points.get(range).unwrap_or_default().to_vec()
 }
 
 fn absorb<T: Clone>(mine: &mut Vec<Point<T>>, theirs: &[Point<T>], add: impl Fn(&mut T, &T)) -> usize {

@@ -49,6 +49,23 @@ impl ProfileMetrics {
         merged
     }
 
+    /// The points at `range` alone, as [`Batch::range`](crate::Batch::range) counts them. Each keeps its series.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        let mut before = 0;
+        let within = self.metrics.iter().filter_map(|metric| {
+            let len = metric.data.len();
+            let place = |at: usize| at.saturating_sub(before).min(len);
+            let part = place(range.start)..place(range.end);
+            before += len;
+            let cut =
+                || Metric { descriptor: metric.descriptor.clone(), data: metric.data.slice(part.clone()) };
+            (!part.is_empty()).then(cut)
+        });
+        let metrics = within.collect();
+        Self { resource: self.resource.clone(), interval: self.interval.clone(), metrics }
+    }
+
     /// How many points there are, over all metrics.
     pub fn len(&self) -> usize {
         self.metrics.iter().map(|metric| metric.data.len()).sum()

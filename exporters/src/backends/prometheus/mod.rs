@@ -34,6 +34,7 @@ pub use config::PrometheusConfig;
 pub use negotiate::Format;
 pub use page::Page;
 pub use render::Renderer;
+pub(crate) use render::write;
 
 use crate::{
     Batch, Capability, Error, ErrorKind, Exporter, Health, Info, ProfileMetrics, Receipt, Result, Signal,

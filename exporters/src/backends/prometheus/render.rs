@@ -6,7 +6,7 @@ use super::{
     negotiate::Format,
     protobuf, text,
 };
-use crate::{ProfileMetrics, Resource, Result};
+use crate::{Batch, Error, ErrorKind, ProfileMetrics, Resource, Result, encode::Written};
 use std::{fmt, sync::Arc};
 
 /// Writes snapshots in Prometheus' formats.
@@ -79,6 +79,24 @@ impl Renderer {
             }
         }
     }
+}
+
+/// Writes the text 0.0.4 of a batch, with labels, for exporters that send it themselves.
+pub(crate) fn write(
+    batch: &Batch,
+    labels: &[(&str, &str)],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<Written> {
+    let Some(metrics) = batch.metrics() else {
+        return Err(Error::new(ErrorKind::Unsupported, "Prometheus takes metrics only"));
+    };
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut renderer = Renderer::new(&PrometheusConfig { labels, ..PrometheusConfig::default() })?;
+    renderer.render(&metrics.slice(batch.range()), Format::Text, out);
+    // How many families fit is not how many items do.
+    let items = if out.len() <= limit { batch.len() } else { batch.len() / 2 };
+    Ok(Written { items, skipped: usize::try_from(renderer.dropped()).unwrap_or(usize::MAX).min(batch.len()) })
 }
 
 impl fmt::Debug for Renderer {

@@ -1,0 +1,101 @@
+//! Formats that two or more exporters share: a batch goes in, a [`Payload`] comes out.
+
+mod compress;
+mod csv;
+mod document;
+mod json;
+#[cfg(feature = "messagepack")]
+mod messagepack;
+mod time;
+mod walk;
+
+pub use compress::Compression;
+pub(crate) use time::Rfc3339;
+
+use crate::{Batch, Error, ErrorKind, Payload, Result};
+use serde::Deserialize;
+
+/// How a payload is written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PayloadFormat {
+    /// One JSON object a batch; `metrics` or `spans` in it is a list with one object an item.
+    #[default]
+    Json,
+    /// Comma-separated values, as RFC 4180 has them: a header, and one line an item.
+    Csv,
+    /// Prometheus' text 0.0.4; metrics only.
+    #[cfg(feature = "prometheus")]
+    Prometheus,
+    /// What [`Json`](Self::Json) has, as MessagePack.
+    #[cfg(feature = "messagepack")]
+    MessagePack,
+}
+
+impl PayloadFormat {
+    /// The media type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            #[cfg(feature = "prometheus")]
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            #[cfg(feature = "messagepack")]
+            Self::MessagePack => "application/vnd.msgpack",
+        }
+    }
+}
+
+/// What was made of a batch.
+#[derive(Debug)]
+pub struct Encoded {
+    /// What to send.
+    pub payload: Payload,
+    /// Items that cannot be written: their value is not a finite number.
+    pub skipped: usize,
+}
+
+/// Writes a batch, with `attributes` beside the resource's, in at most `max_bytes`.
+///
+/// # Errors
+/// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it does not fit; the error says how many items would have.
+pub fn encode(
+    format: PayloadFormat,
+    batch: &Batch,
+    attributes: &[(&str, &str)],
+    max_bytes: Option<usize>,
+) -> Result<Encoded> {
+    let limit = max_bytes.unwrap_or(usize::MAX);
+    let mut body = Vec::new();
+    let written = match format {
+        PayloadFormat::Json => document::write(batch, attributes, limit, &mut json::Json(&mut body)),
+        PayloadFormat::Csv => csv::write(batch, attributes, limit, &mut body),
+        #[cfg(feature = "prometheus")]
+        PayloadFormat::Prometheus => crate::backends::prometheus::write(batch, attributes, limit, &mut body)?,
+        #[cfg(feature = "messagepack")]
+        PayloadFormat::MessagePack => {
+            document::write(batch, attributes, limit, &mut messagepack::MessagePack(&mut body))
+        }
+    };
+    if written.items < batch.len() {
+        return Err(too_large(written.items, limit));
+    }
+    let payload = Payload::new(body, format.content_type(), batch.len(), batch.id().clone());
+    Ok(Encoded { payload, skipped: written.skipped })
+}
+
+/// How far a writer got.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    /// Items behind it: written, or skipped.
+    pub(crate) items: usize,
+    pub(crate) skipped: usize,
+}
+
+fn too_large(fitting: usize, limit: usize) -> Error {
+    let error = Error::new(ErrorKind::PayloadTooLarge, "the batch is larger than a payload may be")
+        .with_context("bytes", limit);
+    error.with_fitting(fitting)
+}

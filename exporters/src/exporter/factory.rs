@@ -1,0 +1,101 @@
+//! Makes exporters by the name of their kind. Every kind registers itself at link time.
+
+use super::AnyExporter;
+use crate::{Error, ErrorKind, Exporter, Result, Settings, settings::nearest};
+use serde::de::DeserializeOwned;
+
+/// A kind of exporter: what `type:` names in a configuration file.
+#[derive(Debug)]
+pub struct Registration {
+    kind: &'static str,
+    /// Where it is written: `crate::module::Type`, file and line.
+    place: (&'static str, &'static str, u32),
+    build: fn(Settings) -> Result<AnyExporter>,
+}
+
+inventory::collect!(Registration);
+
+impl Registration {
+    /// A kind whose settings are the exporter itself.
+    pub const fn of<E: Exporter + DeserializeOwned>(
+        kind: &'static str,
+        path: &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self {
+        Self::new(kind, path, file, line, |settings| settings.read::<E>().map(AnyExporter::new))
+    }
+
+    /// A kind that `build` makes.
+    pub const fn new(
+        kind: &'static str,
+        path: &'static str,
+        file: &'static str,
+        line: u32,
+        build: fn(Settings) -> Result<AnyExporter>,
+    ) -> Self {
+        Self { kind, place: (path, file, line), build }
+    }
+
+    fn place(&self) -> String {
+        let (path, file, line) = self.place;
+        format!("{path} ({file}:{line})")
+    }
+}
+
+/// The kinds there are.
+#[derive(Debug)]
+pub(crate) struct Kinds(Vec<&'static Registration>);
+
+impl Kinds {
+    /// All that registered.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where two have one name; it names both places.
+    pub(crate) fn registered() -> Result<Self> {
+        let mut kinds: Vec<_> = inventory::iter::<Registration>.into_iter().collect();
+        // The linker gives them in any order.
+        kinds.sort_by_key(|registration| (registration.kind, registration.place));
+        for pair in kinds.windows(2) {
+            if let [one, other] = pair
+                && one.kind == other.kind
+            {
+                return Err(Error::new(
+                    ErrorKind::ConfigInvalid,
+                    "two exporters are registered as one kind; give one of them another `kind`",
+                )
+                .with_context("kind", one.kind)
+                .with_context("one", one.place())
+                .with_context("other", other.place()));
+            }
+        }
+        Ok(Self(kinds))
+    }
+
+    /// Their names, sorted.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|registration| registration.kind).collect()
+    }
+
+    /// An exporter of `kind`.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where there is no such kind, or its settings are wrong.
+    pub(crate) fn build(&self, kind: &str, settings: Settings) -> Result<AnyExporter> {
+        match self.0.iter().find(|registration| registration.kind == kind) {
+            Some(registration) => (registration.build)(settings),
+            None => Err(self.unknown(kind)),
+        }
+    }
+
+    fn unknown(&self, kind: &str) -> Error {
+        let names = self.names();
+        let message = format!(
+            "there is no exporter of this kind{}; registered are {}. One from a crate that the program never names is \
+             left out by the linker: say `use that_crate as _;`. A built-in one may need a feature of `exporters`",
+            nearest(kind, &names),
+            names.join(", "),
+        );
+        Error::new(ErrorKind::ConfigInvalid, message).with_context("kind", kind)
+    }
+}

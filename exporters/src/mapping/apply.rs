@@ -1,0 +1,279 @@
+//! Applies a mapping to snapshot after snapshot.
+
+use super::{
+    Mapping,
+    entry::{MetricKind, MetricMapping, Source, Statistic},
+    statistics::Read,
+};
+use crate::{
+    Attributes, Data, Descriptor, ExponentialHistogram, KeyValue, Metric, Number, Point, ProfileMetrics,
+    Scope, Series, Sum,
+};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+/// A mapping, and the series it has made: the same ones every time, since that is how points are told to belong together.
+#[derive(Debug)]
+pub(crate) struct Mapper {
+    mapping: Cow<'static, Mapping>,
+    series: Mutex<MadeSeries>,
+}
+
+/// What became of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    pub(crate) metrics: ProfileMetrics,
+    /// Points that no mapping asked for.
+    pub(crate) unselected: usize,
+    /// Points, under the names they would have been sent by, that the filter left out.
+    pub(crate) filtered: usize,
+}
+
+#[derive(Debug)]
+struct MadeSeries {
+    /// That of statistics over everything.
+    all: Arc<Series>,
+    /// By the address of the series they were made of, which is kept so that the address stays its.
+    labelled: HashMap<usize, (Arc<Series>, Arc<Series>)>,
+}
+
+impl Mapper {
+    pub(crate) fn new(mapping: impl Into<Cow<'static, Mapping>>) -> Self {
+        let mapping = mapping.into();
+        let attributes = labels(&mapping).collect();
+        let all = Arc::new(Series { scope: Arc::<Scope>::default(), attributes, start: SystemTime::now() });
+        Self { mapping, series: Mutex::new(MadeSeries { all, labelled: HashMap::new() }) }
+    }
+
+    /// Whether it would change nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mapping.is_empty()
+    }
+
+    /// What is sent of `metrics`. Computations of the program's that panic give nothing.
+    pub(crate) fn apply(&self, metrics: &ProfileMetrics) -> Mapped {
+        let mut made = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut mapped, unselected) = match &*self.mapping.metrics {
+            [] => (metrics.metrics.clone(), 0),
+            wanted => {
+                let mapped = wanted.iter().filter_map(|wanted| map(wanted, metrics, &made.all)).collect();
+                let asked = |name: &str| wanted.iter().any(|wanted| wanted.sources().contains(&name));
+                let left = metrics.metrics.iter().filter(|metric| !asked(&metric.descriptor.name));
+                (mapped, left.map(|metric| metric.data.len()).sum())
+            }
+        };
+        let before: usize = mapped.iter().map(|metric: &Metric| metric.data.len()).sum();
+        mapped.retain(|metric| self.mapping.lets_through(&metric.descriptor.name));
+        let after: usize = mapped.iter().map(|metric| metric.data.len()).sum();
+        if !self.mapping.labels.is_empty() {
+            made.label(&mut mapped, &self.mapping);
+        }
+        let metrics = ProfileMetrics {
+            resource: metrics.resource.clone(),
+            interval: metrics.interval.clone(),
+            metrics: mapped,
+        };
+        Mapped { metrics, unselected, filtered: before - after }
+    }
+}
+
+fn labels(mapping: &Mapping) -> impl Iterator<Item = KeyValue> {
+    mapping.labels.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
+}
+
+impl MadeSeries {
+    /// Puts the labelled series in the place of each point's own, and forgets those that are not there any more.
+    fn label(&mut self, metrics: &mut [Metric], mapping: &Mapping) {
+        let mut kept = HashMap::with_capacity(self.labelled.len());
+        let mut label = |series: &mut Arc<Series>| {
+            if Arc::ptr_eq(series, &self.all) {
+                return;
+            }
+            let address = Arc::as_ptr(series).addr();
+            let (_, labelled) = kept.entry(address).or_insert_with(|| {
+                self.labelled.remove(&address).unwrap_or_else(|| {
+                    // What was measured tells more than what was configured.
+                    let attributes: Attributes =
+                        labels(mapping).chain(series.attributes.iter().cloned()).collect();
+                    let labelled = Series { scope: series.scope.clone(), attributes, start: series.start };
+                    (series.clone(), Arc::new(labelled))
+                })
+            });
+            *series = labelled.clone();
+        };
+        for metric in metrics {
+            match &mut metric.data {
+                Data::Sum(sum) => sum.points.iter_mut().for_each(|point| label(&mut point.series)),
+                Data::Gauge(points) => points.iter_mut().for_each(|point| label(&mut point.series)),
+                Data::Histogram(points) => points.iter_mut().for_each(|point| label(&mut point.series)),
+                Data::ExponentialHistogram(points) => {
+                    points.iter_mut().for_each(|point| label(&mut point.series))
+                }
+            }
+        }
+        self.labelled = kept;
+    }
+}
+
+/// The metric that `wanted` asks for; `None` where nothing has been measured.
+fn map(wanted: &MetricMapping, metrics: &ProfileMetrics, all: &Arc<Series>) -> Option<Metric> {
+    match wanted.source {
+        Source::Named(_) => {
+            let named = wanted.named()?;
+            let data = match named.read {
+                Read::Gauge(read) => gauge(all, read(metrics)? * factor(named.unit, wanted)),
+                Read::Counter(_) => {
+                    let (total, change) = named.count(metrics)?;
+                    let point = Point { series: all.clone(), total, change, exemplars: Vec::new() };
+                    counted(vec![point], wanted, metrics)?
+                }
+            };
+            Some(metric(wanted, named.unit, named.help, data))
+        }
+        Source::Computed(compute) => {
+            let value = catch_unwind(AssertUnwindSafe(|| compute(metrics))).unwrap_or_else(|payload| {
+                // What it panicked with may panic when it is dropped.
+                std::mem::forget(payload);
+                tracing::warn!(target: "exporters", metric = &*wanted.name, "the computation of a metric panicked");
+                None
+            })?;
+            Some(metric(wanted, "", "", gauge(all, value)))
+        }
+        Source::Recorded(name, statistic) => {
+            let of = metrics.metric(name)?;
+            let factor = factor(&of.descriptor.unit, wanted);
+            let data = recorded(wanted, &of.data, statistic, factor, metrics)?;
+            if data.is_empty() {
+                return None;
+            }
+            let unit = match statistic {
+                Some(Statistic::Count) => "{count}",
+                _ => &of.descriptor.unit,
+            };
+            Some(metric(wanted, unit, &of.descriptor.description, data))
+        }
+    }
+}
+
+fn metric(wanted: &MetricMapping, unit: &str, help: &str, data: Data) -> Metric {
+    // A histogram keeps its unit.
+    let kept = matches!(data, Data::ExponentialHistogram(_) | Data::Histogram(_));
+    let unit = wanted.unit.clone().filter(|_| !kept).unwrap_or_else(|| unit.to_owned().into());
+    let description = wanted.help.clone().unwrap_or_else(|| help.to_owned().into());
+    let descriptor = Descriptor { name: wanted.name.clone(), unit, description, exact_name: true };
+    Metric { descriptor: Arc::new(descriptor), data }
+}
+
+fn gauge(series: &Arc<Series>, value: f64) -> Data {
+    let value = Number::F64(value);
+    Data::Gauge(vec![Point { series: series.clone(), total: value, change: value, exemplars: Vec::new() }])
+}
+
+/// A counter as what was asked for: itself, its rate, or a gauge of its total.
+fn counted(points: Vec<Point<Number>>, wanted: &MetricMapping, metrics: &ProfileMetrics) -> Option<Data> {
+    let seconds = metrics.interval_seconds();
+    let as_gauge = |value: fn(&Point<Number>) -> f64, by: f64| {
+        let point = |point: &Point<Number>| {
+            let value = Number::F64(value(point) / by);
+            Point { series: point.series.clone(), total: value, change: value, exemplars: Vec::new() }
+        };
+        Data::Gauge(points.iter().map(point).collect())
+    };
+    match wanted.kind.unwrap_or_else(|| wanted.natural_kind()) {
+        MetricKind::Gauge => Some(as_gauge(|point| point.total.as_f64(), 1.0)),
+        MetricKind::Rate if seconds > 0.0 => Some(as_gauge(|point| point.change.as_f64(), seconds)),
+        MetricKind::Rate => None,
+        _ => Some(Data::Sum(Sum { monotonic: true, points })),
+    }
+}
+
+fn recorded(
+    wanted: &MetricMapping,
+    data: &Data,
+    statistic: Option<Statistic>,
+    factor: f64,
+    metrics: &ProfileMetrics,
+) -> Option<Data> {
+    let number = |point: &Point<Number>| {
+        let scaled =
+            |number: Number| if factor == 1.0 { number } else { Number::F64(number.as_f64() * factor) };
+        Point { total: scaled(point.total), change: scaled(point.change), ..point.clone() }
+    };
+    match data {
+        Data::Sum(sum) if sum.monotonic => counted(sum.points.iter().map(number).collect(), wanted, metrics),
+        Data::Sum(sum) => Some(Data::Gauge(sum.points.iter().map(number).collect())),
+        Data::Gauge(points) => Some(Data::Gauge(points.iter().map(number).collect())),
+        Data::Histogram(_) => Some(data.clone()),
+        Data::ExponentialHistogram(points) => {
+            let read: fn(&ExponentialHistogram) -> Option<f64> = match statistic {
+                None => return Some(data.clone()),
+                Some(Statistic::Mean) => ExponentialHistogram::mean,
+                Some(Statistic::P50) => |histogram| histogram.quantile(0.5),
+                Some(Statistic::P90) => |histogram| histogram.quantile(0.9),
+                Some(Statistic::P95) => |histogram| histogram.quantile(0.95),
+                Some(Statistic::P99) => |histogram| histogram.quantile(0.99),
+                Some(Statistic::Max) => |histogram| histogram.max,
+                Some(Statistic::Sum | Statistic::Count | Statistic::Rate | Statistic::Total) => {
+                    let part = |histogram: &ExponentialHistogram| match statistic {
+                        Some(Statistic::Sum) => Number::F64(histogram.sum * factor),
+                        _ => Number::U64(histogram.count()),
+                    };
+                    let point = |point: &Point<ExponentialHistogram>| Point {
+                        series: point.series.clone(),
+                        total: part(&point.total),
+                        change: part(&point.change),
+                        exemplars: Vec::new(),
+                    };
+                    return counted(points.iter().map(point).collect(), wanted, metrics);
+                }
+            };
+            let point = |point: &Point<ExponentialHistogram>| {
+                let value = Number::F64(read(&point.change)? * factor);
+                Some(Point {
+                    series: point.series.clone(),
+                    total: value,
+                    change: value,
+                    exemplars: Vec::new(),
+                })
+            };
+            Some(Data::Gauge(points.iter().filter_map(point).collect()))
+        }
+    }
+}
+
+/// By what a value in `unit` is multiplied to be in the unit that is wanted; 1 where one of them is no time.
+fn factor(unit: &str, wanted: &MetricMapping) -> f64 {
+    fn seconds(unit: &str) -> Option<f64> {
+        Some(match unit {
+            "ns" => 1e-9,
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "min" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        })
+    }
+    let wanted = wanted.unit.as_deref().and_then(seconds);
+    match (seconds(unit), wanted) {
+        (Some(from), Some(to)) => from / to,
+        _ => 1.0,
+    }
+}
+
+impl From<Mapping> for Cow<'static, Mapping> {
+    fn from(mapping: Mapping) -> Self {
+        Cow::Owned(mapping)
+    }
+}
+
+impl From<&'static Mapping> for Cow<'static, Mapping> {
+    fn from(mapping: &'static Mapping) -> Self {
+        Cow::Borrowed(mapping)
+    }
+}

@@ -1,0 +1,488 @@
+//! Reads a tree of settings into any `Deserialize`, and each field's variable over what the tree says.
+
+use super::{
+    node::{Key, Node, Origin, Value, is_null},
+    scope::{Says, Scope, variable_name},
+    units,
+    wrong::{Wrong, texts},
+};
+use crate::secret;
+use serde::{
+    de::{
+        Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer,
+        MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+    },
+    forward_to_deserialize_any,
+};
+use std::{path::Path, vec};
+
+/// Where secrets are that are given by name.
+const SECRETS_DIR: &str = "/run/secrets";
+
+/// One part of the tree.
+pub(crate) struct De {
+    node: Node,
+    scope: Option<Scope>,
+    /// What the setting's name says of the unit of a bare number.
+    unit: &'static str,
+}
+
+type Result<T> = std::result::Result<T, Wrong>;
+
+fn wrong_type(found: &Node, expected: &dyn Expected) -> Wrong {
+    Wrong::invalid_type(Unexpected::Other(found.kind()), expected).at(&found.origin)
+}
+
+impl De {
+    pub(crate) fn new(node: Node, scope: Option<Scope>) -> Self {
+        Self { node, scope, unit: "" }
+    }
+
+    /// The value of the setting `name`.
+    fn named(name: &str, node: Node, scope: Option<Scope>) -> Self {
+        let unit = match name.rsplit_once('_') {
+            Some((_, "seconds")) => "s",
+            Some((_, "ms")) => "ms",
+            Some((_, "mb")) => "MB",
+            _ => "",
+        };
+        Self { node, scope, unit }
+    }
+
+    /// Text, shown to `visitor` by `read`; whatever goes wrong with it is told with its place, and without itself.
+    fn scalar<'de, V: Visitor<'de>>(
+        self,
+        visitor: V,
+        read: impl FnOnce(V, String, bool) -> Result<V::Value>,
+    ) -> Result<V::Value> {
+        let texts = texts(&self.node);
+        match self.node {
+            Node { value: Value::Scalar { text, plain }, origin } => {
+                read(visitor, text, plain).map_err(|wrong| wrong.without(&texts).at(&origin))
+            }
+            node => Err(wrong_type(&node, &visitor)),
+        }
+    }
+
+    /// The entries of a mapping; of text from a variable, its `key=value,key=value`.
+    fn entries(self, expected: &dyn Expected) -> Result<Vec<(Key, Node)>> {
+        match self.node {
+            Node { value: Value::Map(entries), .. } => Ok(entries),
+            node if node.is_null() => Ok(Vec::new()),
+            Node { value: Value::Scalar { text, .. }, origin: origin @ Origin::Variable(_) } => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                let entry = |part: &str| {
+                    let wrong = || Wrong::new("expected key=value,key=value").at(&origin);
+                    let (key, text) = part.split_once('=').ok_or_else(wrong)?;
+                    let key = Key { name: key.trim().to_owned(), origin: origin.clone() };
+                    Ok((key, Node { value: Value::plain(text.trim()), origin: origin.clone() }))
+                };
+                parts.map(entry).collect()
+            }
+            node => Err(wrong_type(&node, expected)),
+        }
+    }
+
+    /// The entries of a struct with these fields: the tree's, and over them the variables'.
+    fn fields(mut self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Vec<Entry>> {
+        let scope = self.scope.take();
+        let mut entries = Vec::<Entry>::new();
+        let (origin, unit) = (self.node.origin.clone(), self.unit);
+        for (key, node) in (Self { unit, ..self }).entries(expected)? {
+            let (name, node) = match key.name.strip_suffix("_secret") {
+                _ if fields.contains(&&*key.name) => (key.name, node),
+                Some(name) if fields.contains(&name) => {
+                    let secret = by_name(node, scope.as_ref()).map_err(|wrong| wrong.within(&*key.name))?;
+                    (name.to_owned(), secret)
+                }
+                _ => return Err(Wrong::unknown_field(&key.name, fields).at(&key.origin)),
+            };
+            entries.push(Entry { name, node, scope: None });
+        }
+        let Some(scope) = scope else { return Ok(entries) };
+        let mut given = Vec::new();
+        for (field, says, variable) in scope.says(fields) {
+            let place = |entries: &mut Vec<Entry>, node: Option<Node>| {
+                let at = entries.iter().position(|entry| entry.name == field).unwrap_or_else(|| {
+                    entries.push(Entry {
+                        name: field.to_owned(),
+                        node: Node::empty(origin.clone()),
+                        scope: None,
+                    });
+                    entries.len() - 1
+                });
+                if let Some(entry) = entries.get_mut(at) {
+                    entry.node = node.unwrap_or_else(|| entry.node.clone());
+                    entry.scope = Some(scope.within(field));
+                }
+            };
+            let text = match says {
+                Says::Part => {
+                    place(&mut entries, None);
+                    continue;
+                }
+                Says::Text | Says::File => scope.environment.get(&variable).unwrap_or_default(),
+            };
+            if given.contains(&field) {
+                let wrong = Wrong::new(
+                    "the variable and the one of the same name with _FILE are both set; unset one",
+                );
+                return Err(wrong.within(field).at(&Origin::Variable(variable.into())));
+            }
+            given.push(field);
+            let mut node = Node::variable(&variable, text);
+            if says == Says::File {
+                let key = Key { name: "file".into(), origin: node.origin.clone() };
+                node = Node { origin: node.origin.clone(), value: Value::Map(vec![(key, node)]) };
+            }
+            place(&mut entries, Some(node));
+        }
+        Ok(entries)
+    }
+}
+
+/// The secret called so: a file in the secrets directory, or the variable of that name.
+fn by_name(node: Node, scope: Option<&Scope>) -> Result<Node> {
+    let origin = node.origin.clone();
+    let name = String::deserialize(De::new(node, None))?;
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+        return Err(
+            Wrong::new("the name of a secret is the name of a file in the secrets directory").at(&origin)
+        );
+    }
+    let variable = |name: &str| scope.and_then(|scope| scope.environment.get(name)).map(str::to_owned);
+    let directory = variable("PROFILING_SECRETS_DIR").unwrap_or_else(|| SECRETS_DIR.to_owned());
+    let file = Path::new(&directory).join(&name);
+    if file.exists() {
+        let text = Value::Scalar { text: file.to_string_lossy().into_owned(), plain: false };
+        let key = Key { name: "file".into(), origin: origin.clone() };
+        return Ok(Node {
+            value: Value::Map(vec![(key, Node { value: text, origin: origin.clone() })]),
+            origin,
+        });
+    }
+    let named = variable_name(&name);
+    match variable(&named) {
+        Some(text) => {
+            Ok(Node { value: Value::Scalar { text, plain: false }, origin: Origin::Variable(named.into()) })
+        }
+        None => {
+            let message = format!("there is neither the file {} nor the variable {named}", file.display());
+            Err(Wrong::new(message).at(&origin))
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident $visit:ident $type:ty,)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+            self.scalar(visitor, |visitor, text, _| match whole(&text) {
+                Some(number) => match <$type>::try_from(number) {
+                    Ok(number) => visitor.$visit(number),
+                    Err(_) => Err(Wrong::invalid_value(Unexpected::Str(""), &visitor)),
+                },
+                None => Err(Wrong::invalid_type(Unexpected::Str(""), &visitor)),
+            })
+        })*
+    };
+}
+
+/// A whole number as YAML's core schema writes it.
+fn whole(text: &str) -> Option<i128> {
+    match text.get(..2) {
+        Some("0x") => i128::from_str_radix(&text[2..], 16).ok(),
+        Some("0o") => i128::from_str_radix(&text[2..], 8).ok(),
+        _ => text.parse().ok(),
+    }
+}
+
+/// A number as YAML's core schema writes it.
+fn float(text: &str) -> Option<f64> {
+    match text {
+        ".inf" | ".Inf" | ".INF" | "+.inf" => Some(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => Some(f64::NEG_INFINITY),
+        ".nan" | ".NaN" | ".NAN" => Some(f64::NAN),
+        // Rust also reads `inf`, `nan` and `infinity`, which are text.
+        _ if text.contains(|c: char| c.is_ascii_digit()) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+impl<'de> Deserializer<'de> for De {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match &self.node.value {
+            Value::List(_) => self.deserialize_seq(visitor),
+            Value::Map(_) => self.deserialize_map(visitor),
+            Value::Scalar { .. } => self.scalar(visitor, |visitor, text, plain| match &*text {
+                "true" | "True" | "TRUE" if plain => visitor.visit_bool(true),
+                "false" | "False" | "FALSE" if plain => visitor.visit_bool(false),
+                _ if !plain => visitor.visit_string(text),
+                _ if is_null(&text) => visitor.visit_unit(),
+                _ => match (whole(&text), float(&text)) {
+                    (Some(number), _) if i64::try_from(number).is_ok() => visitor.visit_i64(number as i64),
+                    (Some(number), _) if u64::try_from(number).is_ok() => visitor.visit_u64(number as u64),
+                    (_, Some(number)) => visitor.visit_f64(number),
+                    _ => visitor.visit_string(text),
+                },
+            }),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let variable = matches!(self.node.origin, Origin::Variable(_));
+        self.scalar(visitor, |visitor, text, _| match &*text.to_ascii_lowercase() {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            "1" if variable => visitor.visit_bool(true),
+            "0" if variable => visitor.visit_bool(false),
+            _ => Err(Wrong::new("expected true or false")),
+        })
+    }
+
+    numbers! {
+        deserialize_i8 visit_i8 i8,
+        deserialize_i16 visit_i16 i16,
+        deserialize_i32 visit_i32 i32,
+        deserialize_i64 visit_i64 i64,
+        deserialize_i128 visit_i128 i128,
+        deserialize_u8 visit_u8 u8,
+        deserialize_u16 visit_u16 u16,
+        deserialize_u32 visit_u32 u32,
+        deserialize_u64 visit_u64 u64,
+        deserialize_u128 visit_u128 u128,
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_f64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.scalar(visitor, |visitor, text, _| match float(&text) {
+            Some(number) => visitor.visit_f64(number),
+            None => Err(Wrong::invalid_type(Unexpected::Str(""), &visitor)),
+        })
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_string(visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_string(visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.node.is_null() && !matches!(self.node.origin, Origin::Variable(_)) {
+            return Err(wrong_type(&self.node, &visitor));
+        }
+        self.scalar(visitor, |visitor, text, _| visitor.visit_string(text))
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_byte_buf(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.scalar(visitor, |visitor, text, _| visitor.visit_byte_buf(text.into_bytes()))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.node.is_null() && self.scope.is_none() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.node.is_null() { visitor.visit_unit() } else { Err(wrong_type(&self.node, &visitor)) }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
+        match name {
+            secret::NAME => match &self.node.value {
+                Value::Map(_) => self.deserialize_map(visitor),
+                _ => self.deserialize_string(visitor),
+            },
+            units::duration::NAME | units::size::NAME => {
+                let unit = self.unit;
+                self.scalar(visitor, |visitor, text, _| match text.parse::<f64>() {
+                    Ok(_) => visitor.visit_string(text + unit),
+                    Err(_) => visitor.visit_string(text),
+                })
+            }
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let origin = self.node.origin.clone();
+        let list = match self.node {
+            Node { value: Value::List(list), .. } => list,
+            node if node.is_null() => Vec::new(),
+            Node { value: Value::Scalar { text, .. }, origin: origin @ Origin::Variable(_) } => text
+                .split(',')
+                .map(|part| Node { value: Value::plain(part.trim()), origin: origin.clone() })
+                .collect(),
+            node => return Err(wrong_type(&node, &visitor)),
+        };
+        let mut items = Items { list: list.into_iter(), next: 0 };
+        let value = visitor.visit_seq(&mut items).map_err(|wrong| wrong.at(&origin))?;
+        match items.list.len() {
+            0 => Ok(value),
+            more => Err(Wrong::new(format!("the list has {more} items too many")).at(&origin)),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let (origin, texts) = (self.node.origin.clone(), texts(&self.node));
+        let entry = |(key, node): (Key, Node)| Entry { name: key.name, node, scope: None };
+        let entries: Vec<_> = self.entries(&visitor)?.into_iter().map(entry).collect();
+        let entries = Entries { entries: entries.into_iter(), value: None };
+        visitor.visit_map(entries).map_err(|wrong| wrong.without(&texts).at(&origin))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        let (origin, texts) = (self.node.origin.clone(), texts(&self.node));
+        let entries = self.fields(fields, &visitor)?;
+        let entries = Entries { entries: entries.into_iter(), value: None };
+        visitor.visit_map(entries).map_err(|wrong| wrong.without(&texts).at(&origin))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        mut self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        let origin = self.node.origin.clone();
+        if let Value::Map(entries) = &mut self.node.value
+            && entries.len() == 1
+            && let Some((key, node)) = entries.pop()
+        {
+            let name = key.name.clone();
+            return visitor.visit_enum(Variant(key, node)).map_err(|wrong| wrong.within(name).at(&origin));
+        }
+        self.scalar(visitor, |visitor, text, _| visitor.visit_enum(text.into_deserializer()))
+    }
+
+    forward_to_deserialize_any! { identifier ignored_any }
+}
+
+/// One setting of a struct or mapping.
+struct Entry {
+    name: String,
+    node: Node,
+    scope: Option<Scope>,
+}
+
+struct Entries {
+    entries: vec::IntoIter<Entry>,
+    value: Option<Entry>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Wrong;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
+        self.value = self.entries.next();
+        let Some(entry) = &self.value else { return Ok(None) };
+        seed.deserialize(entry.name.as_str().into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
+        let Some(Entry { name, node, scope }) = self.value.take() else {
+            return Err(Wrong::new("a value was asked for before its key"));
+        };
+        let origin = node.origin.clone();
+        seed.deserialize(De::named(&name, node, scope)).map_err(|wrong| wrong.at(&origin).within(name))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.entries.len())
+    }
+}
+
+struct Items {
+    list: vec::IntoIter<Node>,
+    next: usize,
+}
+
+impl<'de> SeqAccess<'de> for &mut Items {
+    type Error = Wrong;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        let Some(node) = self.list.next() else { return Ok(None) };
+        let (at, origin) = (self.next, node.origin.clone());
+        self.next += 1;
+        let value = seed.deserialize(De::new(node, None));
+        value.map(Some).map_err(|wrong| wrong.at(&origin).within(format!("[{at}]")))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.list.len())
+    }
+}
+
+/// `variant: { .. }`
+struct Variant(Key, Node);
+
+impl<'de> EnumAccess<'de> for Variant {
+    type Error = Wrong;
+    type Variant = De;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, De)> {
+        let Self(key, node) = self;
+        let variant =
+            seed.deserialize(key.name.into_deserializer()).map_err(|wrong: Wrong| wrong.at(&key.origin))?;
+        Ok((variant, De::new(node, None)))
+    }
+}
+
+impl<'de> VariantAccess<'de> for De {
+    type Error = Wrong;
+
+    fn unit_variant(self) -> Result<()> {
+        if self.node.is_null() { Ok(()) } else { Err(wrong_type(&self.node, &"nothing")) }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        self.deserialize_struct("", fields, visitor)
+    }
+}

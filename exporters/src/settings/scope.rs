@@ -1,0 +1,140 @@
+//! The environment, and the part of it that belongs to one group of settings.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The variables as they were at one moment, and which of them were used.
+#[derive(Clone)]
+pub(crate) struct Environment(Arc<Variables>);
+
+struct Variables {
+    all: BTreeMap<String, String>,
+    used: Mutex<BTreeSet<String>>,
+}
+
+impl Environment {
+    /// That of the process. What is not Unicode, or empty, is as if it were not there.
+    pub(crate) fn of_process() -> Self {
+        env::vars_os()
+            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+            .collect()
+    }
+
+    /// A variable that is set and not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let text = self.0.all.get(name)?;
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        Some(text)
+    }
+
+    /// The names of those that begin with `prefix`.
+    pub(crate) fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        let from =
+            self.0.all.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        from.map(|(name, _)| &**name).take_while(move |name| name.starts_with(prefix))
+    }
+
+    /// Whether anybody asked for it.
+    pub(crate) fn is_used(&self, name: &str) -> bool {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        let all = variables.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+        Self(Arc::new(Variables { all, used: Mutex::default() }))
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.all.keys()).finish()
+    }
+}
+
+/// The variables that begin with a prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) environment: Environment,
+    pub(crate) prefix: String,
+}
+
+/// What a variable says of one field.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Says {
+    /// Its text.
+    Text,
+    /// The file that its text is in.
+    File,
+    /// Something of a part of it.
+    Part,
+}
+
+impl Scope {
+    pub(crate) fn new(environment: Environment, prefix: &str) -> Self {
+        Self { environment, prefix: variable_name(prefix) }
+    }
+
+    /// The variable of `field`.
+    pub(crate) fn name(&self, field: &str) -> String {
+        format!("{}_{}", self.prefix, variable_name(field))
+    }
+
+    pub(crate) fn within(&self, field: &str) -> Self {
+        Self { environment: self.environment.clone(), prefix: self.name(field) }
+    }
+
+    /// What there is of each of `fields`: of two that a variable could mean, it means the one with the longer name.
+    pub(crate) fn says<'f>(&self, fields: &[&'f str]) -> Vec<(&'f str, Says, String)> {
+        let start = format!("{}_", self.prefix);
+        let says = |name: &str| {
+            let rest = name.strip_prefix(&start)?;
+            let means = |field: &'f str| {
+                let rest = rest.strip_prefix(&variable_name(field))?;
+                Some((
+                    field,
+                    match rest {
+                        "" => Says::Text,
+                        "_FILE" => Says::File,
+                        _ if rest.starts_with('_') => Says::Part,
+                        _ => return None,
+                    },
+                ))
+            };
+            let (field, says) =
+                fields.iter().filter_map(|field| means(field)).max_by_key(|(field, _)| field.len())?;
+            Some((field, says, name.to_owned()))
+        };
+        self.environment.names(&start).filter_map(says).collect()
+    }
+}
+
+/// How a name is written as, or in, that of a variable.
+pub(crate) fn variable_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_is_meant() {
+        let names =
+            ["P_AUTH_TYPE", "P_AUTH_HEADER", "P_TOKEN_FILE", "P_NAME", "P_NAMES", "Q_NAME", "P_OTHER"];
+        let environment = names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        let mut says = Scope::new(environment, "p").says(&["auth", "auth_header", "token", "name"]);
+        says.sort_by(|a, b| a.2.cmp(&b.2));
+        let expected = [
+            ("auth_header", Says::Text, "P_AUTH_HEADER"),
+            ("auth", Says::Part, "P_AUTH_TYPE"),
+            ("name", Says::Text, "P_NAME"),
+            ("token", Says::File, "P_TOKEN_FILE"),
+        ];
+        assert_eq!(says, expected.map(|(field, says, name)| (field, says, name.to_owned())));
+    }
+}

@@ -1,0 +1,150 @@
+//! What is wrong with a setting: said with its place and its cure, and never with its value.
+
+use super::node::{Node, Origin, Value};
+use crate::{Error, ErrorKind};
+use serde::de::{self, Expected, Unexpected};
+use std::fmt::{self, Write};
+
+/// Text this short is no secret, and would be found in every sentence.
+const SHORTEST_SECRET: usize = 4;
+
+/// Something is wrong with a setting.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    message: String,
+    /// Innermost first.
+    path: Vec<String>,
+    origin: Option<Origin>,
+    /// Whether somebody else wrote the message, who may have put a value into it.
+    foreign: bool,
+}
+
+impl Wrong {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), path: Vec::new(), origin: None, foreign: false }
+    }
+
+    /// Where it was found, unless that is known better.
+    pub(crate) fn at(mut self, origin: &Origin) -> Self {
+        self.origin.get_or_insert_with(|| origin.clone());
+        self
+    }
+
+    /// It is within `part`.
+    pub(crate) fn within(mut self, part: impl Into<String>) -> Self {
+        self.path.push(part.into());
+        self
+    }
+
+    /// Takes every text of `node` out of the message.
+    pub(crate) fn without(mut self, texts: &[String]) -> Self {
+        if self.foreign {
+            for text in texts {
+                self.message = self.message.replace(text, "…");
+            }
+        }
+        self
+    }
+
+    /// `path` is where the settings as a whole are.
+    pub(crate) fn into_error(self, path: &str) -> Error {
+        let mut place = path.to_owned();
+        for part in self.path.iter().rev() {
+            let dot = if part.starts_with('[') || place.is_empty() { "" } else { "." };
+            let _ = write!(place, "{dot}{part}");
+        }
+        let mut error = Error::new(ErrorKind::ConfigInvalid, self.message);
+        if !place.is_empty() {
+            error = error.with_context("setting", place);
+        }
+        match self.origin {
+            Some(Origin::Code) | None => error,
+            Some(origin) => error.with_context("in", origin),
+        }
+    }
+}
+
+/// Every text in a tree that could be a secret, longest first.
+pub(super) fn texts(node: &Node) -> Vec<String> {
+    fn collect(node: &Node, texts: &mut Vec<String>) {
+        match &node.value {
+            Value::Scalar { text, .. } if text.len() >= SHORTEST_SECRET => texts.push(text.clone()),
+            Value::Scalar { .. } => {}
+            Value::List(list) => list.iter().for_each(|node| collect(node, texts)),
+            Value::Map(map) => map.iter().for_each(|(_, node)| collect(node, texts)),
+        }
+    }
+    let mut texts = Vec::new();
+    collect(node, &mut texts);
+    texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    texts
+}
+
+/// `; did you mean `x`?`, if one of `known` is near.
+pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
+    let near = known.iter().map(|known| (strsim::osa_distance(word, known), known)).min();
+    match near.filter(|(distance, known)| *distance <= 1 + known.len() / 3) {
+        Some((_, known)) => format!("; did you mean `{known}`?"),
+        None => String::new(),
+    }
+}
+
+fn list(words: &[&str]) -> String {
+    words.join(", ")
+}
+
+impl de::Error for Wrong {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { foreign: true, ..Self::new(message.to_string()) }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let found = match found {
+            Unexpected::Bool(_) => "true or false",
+            Unexpected::Unsigned(_) | Unexpected::Signed(_) => "a whole number",
+            Unexpected::Float(_) => "a number",
+            Unexpected::Str(_) | Unexpected::Char(_) => "text",
+            Unexpected::Unit | Unexpected::Option => "nothing",
+            Unexpected::Seq => "a list",
+            Unexpected::Map => "a mapping",
+            // Our own words.
+            Unexpected::Other(found) => return Self::new(format!("expected {expected}, found {found}")),
+            _ => "something else",
+        };
+        Self::new(format!("expected {expected}, found {found}"))
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("the value is not {expected}"))
+    }
+
+    fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
+        Self::new(format!("expected {expected}, found {len}"))
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(format!("the value is none of {}", list(expected)))
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let hint = nearest(field, expected);
+        Self::new(format!("there is no setting of this name{hint} (there are {})", list(expected)))
+            .within(field)
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new("this setting is required").within(field)
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new("this setting is given twice, perhaps under two of its names").within(field)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
