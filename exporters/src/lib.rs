@@ -6,6 +6,7 @@
 pub mod __private;
 mod backends;
 mod clock;
+mod config;
 mod encode;
 mod error;
 mod exporter;

@@ -6,6 +6,8 @@ mod document;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
+#[cfg(test)]
+mod tests;
 mod time;
 mod walk;
 

@@ -277,3 +277,135 @@ impl From<&'static Mapping> for Cow<'static, Mapping> {
         Cow::Borrowed(mapping)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Buckets;
+    use std::time::Duration;
+
+    fn point<T: Clone>(function: &'static str, total: T, change: T) -> Point<T> {
+        let attributes = [KeyValue::new("function", function)].into_iter().collect();
+        let series = Series { scope: Arc::default(), attributes, start: SystemTime::UNIX_EPOCH };
+        Point { series: Arc::new(series), total, change, exemplars: Vec::new() }
+    }
+
+    fn recorded(name: &'static str, unit: &'static str, data: Data) -> Metric {
+        let descriptor = Descriptor { name: name.into(), unit: unit.into(), ..Descriptor::default() };
+        Metric { descriptor: Arc::new(descriptor), data }
+    }
+
+    /// Ten seconds in which `a` was called four times, 0.5 s each, and `b` never.
+    fn snapshot() -> ProfileMetrics {
+        let slow = ExponentialHistogram {
+            scale: 3,
+            positive: Buckets { offset: -8, counts: vec![4] },
+            sum: 2.0,
+            max: Some(0.5),
+            ..ExponentialHistogram::default()
+        };
+        let none = ExponentialHistogram::default();
+        let calls =
+            vec![point("a", Number::U64(10), Number::U64(4)), point("b", Number::U64(0), Number::U64(0))];
+        let metrics = vec![
+            recorded("function.calls", "{call}", Data::Sum(Sum { monotonic: true, points: calls })),
+            recorded(
+                "function.calls.duration",
+                "s",
+                Data::ExponentialHistogram(vec![
+                    point("a", slow.clone(), slow),
+                    point("b", none.clone(), none),
+                ]),
+            ),
+        ];
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        ProfileMetrics { resource: Arc::default(), interval: SystemTime::UNIX_EPOCH..end, metrics }
+    }
+
+    fn mapping(name: &'static str, source: &str) -> MetricMapping {
+        MetricMapping::new(name, source).unwrap()
+    }
+
+    fn values(metric: &Metric) -> Vec<f64> {
+        match &metric.data {
+            Data::Gauge(points) => points.iter().map(|point| point.total.as_f64()).collect(),
+            Data::Sum(sum) => sum.points.iter().map(|point| point.change.as_f64()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_source_becomes_what_it_is_asked_to_be() {
+        let mapping = Mapping::default()
+            .metric(mapping("rate", "calls_per_second"))
+            .metric(mapping("calls", "function.calls"))
+            .metric(mapping("each_rate", "function.calls").kind(MetricKind::Rate).unwrap())
+            .metric(mapping("p95", "function.calls.duration:p95").unit("ms").help("slow"))
+            .metric(mapping("mean_s", "avg_latency_ms").unit("s"))
+            .metric(mapping("count", "function.calls.duration:count"))
+            .metric(mapping("whole", "function.calls.duration").unit("ms"))
+            .metric(mapping("total", "total_calls").kind(MetricKind::Gauge).unwrap())
+            .metric(mapping("messages", "messages_per_second"))
+            .metric(MetricMapping::computed("answer", |metrics| Some(metrics.total_calls() as f64 * 4.2)))
+            .metric(MetricMapping::computed("panics", |_| panic!("on purpose")));
+        let mapped = Mapper::new(mapping).apply(&snapshot());
+        let by_name = |name: &str| mapped.metrics.metric(name);
+        let value = |name: &str| by_name(name).map(values);
+        assert_eq!(value("rate"), Some(vec![0.4]));
+        assert_eq!(value("calls"), Some(vec![4.0, 0.0]));
+        assert_eq!(value("each_rate"), Some(vec![0.4, 0.0]));
+        let p95 = value("p95").unwrap();
+        assert!(p95.len() == 1 && (p95[0] / 500.0 - 1.0).abs() < 0.045, "{p95:?}");
+        assert_eq!(value("mean_s"), Some(vec![0.5]));
+        assert_eq!(value("count"), Some(vec![4.0, 0.0]));
+        assert_eq!(by_name("whole").unwrap().descriptor.unit, "s");
+        assert_eq!(value("total"), Some(vec![10.0]));
+        assert!((value("answer").unwrap()[0] - 42.0).abs() < 1e-9);
+        // Not measured, or not to be had.
+        assert!(by_name("messages").is_none() && by_name("panics").is_none());
+        let p95 = by_name("p95").unwrap();
+        assert_eq!((&*p95.descriptor.unit, &*p95.descriptor.description), ("ms", "slow"));
+        assert!(mapped.metrics.metrics.iter().all(|metric| metric.descriptor.exact_name));
+        assert_eq!((mapped.unselected, mapped.filtered), (0, 0));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let only = Mapping::default().metric(mapping("calls", "function.calls")).exclude("ca*");
+        let mapped = Mapper::new(only).apply(&snapshot());
+        assert_eq!((mapped.metrics.len(), mapped.unselected, mapped.filtered), (0, 2, 2));
+        let all = Mapper::new(Mapping::default().include("*.calls")).apply(&snapshot());
+        assert_eq!((all.metrics.len(), all.unselected, all.filtered), (2, 0, 2));
+    }
+
+    #[test]
+    fn labelled_series_stay_the_same_ones() {
+        let mapper = Mapper::new(Mapping::default().label("env", "test").label("function", "configured"));
+        let (first, snapshot) = (snapshot(), snapshot());
+        let series = |metrics: &ProfileMetrics| match &mapper.apply(metrics).metrics.metrics[0].data {
+            Data::Sum(sum) => sum.points[0].series.clone(),
+            _ => unreachable!(),
+        };
+        let labelled = series(&snapshot);
+        assert_eq!(labelled.attributes.get_str("env"), Some("test"));
+        assert_eq!(labelled.attributes.get_str("function"), Some("a"));
+        assert!(Arc::ptr_eq(&labelled, &series(&snapshot)));
+        assert!(!Arc::ptr_eq(&labelled, &series(&first)));
+        assert_eq!(mapper.series.lock().unwrap().labelled.len(), 4);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (wrong, part) in [
+            (MetricMapping::new("x", "p95_latency").err(), "p95_latency_ms"),
+            (MetricMapping::new("x", "function.calls.duration:p9").err(), "p90"),
+            (MetricMapping::new("x", "function.calls:p95").err(), "counter has no such statistic"),
+            (MetricMapping::new("x", "error_rate:p95").err(), "only a recorded metric"),
+            (mapping("x", "error_rate").kind(MetricKind::Counter).err(), "this is a gauge"),
+            (mapping("x", "function.calls.duration").kind(MetricKind::Gauge).err(), "this is a histogram"),
+        ] {
+            let error = wrong.expect("an error").to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -71,6 +71,26 @@ impl Mapping {
         self
     }
 
+    /// As a configuration file has it: metrics by the name of their source, or, with `source`, by any name.
+    pub(crate) fn from_config(
+        metrics: &BTreeMap<String, EntryConfig>,
+        labels: &BTreeMap<String, String>,
+        filter: &FilterConfig,
+    ) -> Result<Self> {
+        let build = |(key, entry): (&String, &EntryConfig)| {
+            let source = entry.source.as_deref().unwrap_or(key);
+            let name = entry.name.clone().unwrap_or_else(|| key.clone());
+            entry.build(name, source).map_err(|error| error.with_context("metric", key))
+        };
+        let globs = |globs: &[String]| globs.iter().map(|glob| Glob::new(glob)).collect();
+        Ok(Self {
+            metrics: metrics.iter().map(build).collect::<Result<Vec<_>>>()?.into(),
+            labels: labels.clone(),
+            include: globs(&filter.include),
+            exclude: globs(&filter.exclude),
+        })
+    }
+
     /// Whether everything goes through as it is.
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty()
@@ -83,21 +103,6 @@ impl Mapping {
         let fits = |globs: &[Glob]| globs.iter().any(|glob| glob.fits(name));
         (self.include.is_empty() || fits(&self.include)) && !fits(&self.exclude)
     }
-}
-
-/// A mapping as a configuration file has it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct MappingConfig {
-    /// Which metrics are sent: by the name of their source, or, with `source`, by any name.
-    #[serde(alias = "custom_metrics")]
-    pub(crate) metrics_mapping: BTreeMap<String, EntryConfig>,
-    /// Labels of every series.
-    #[serde(alias = "additional_labels")]
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Globs of the names of metrics to send, and not to send.
-    pub(crate) filter: FilterConfig,
 }
 
 /// Which metrics to send, by globs of their names.
@@ -131,24 +136,6 @@ pub(crate) struct EntryConfig {
     source: Option<String>,
     /// Which statistic of a recorded metric: `rate`, `total`, `mean`, `p50`, `p90`, `p95`, `p99`, `max`, `count`, `sum`.
     stat: Option<Statistic>,
-}
-
-impl MappingConfig {
-    pub(crate) fn build(self) -> Result<Mapping> {
-        let mut mapping = Mapping {
-            labels: self.labels,
-            include: self.filter.include.iter().map(|glob| Glob::new(glob)).collect(),
-            exclude: self.filter.exclude.iter().map(|glob| Glob::new(glob)).collect(),
-            ..Mapping::default()
-        };
-        for (key, entry) in self.metrics_mapping {
-            let source = entry.source.as_deref().unwrap_or(&key);
-            let name = entry.name.clone().unwrap_or_else(|| key.clone());
-            let built = entry.build(name, source).map_err(|error| error.with_context("metric", &key))?;
-            mapping = mapping.metric(built);
-        }
-        Ok(mapping)
-    }
 }
 
 impl EntryConfig {

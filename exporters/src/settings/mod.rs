@@ -11,7 +11,7 @@ mod wrong;
 
 pub use endpoint::Endpoint;
 pub(crate) use node::{Key, Node, Origin, Value};
-pub(crate) use scope::{Environment, Scope};
+pub(crate) use scope::{Environment, Scope, variable_name};
 pub(crate) use units::{DURATION, parse_duration};
 pub use units::{duration, size};
 pub(crate) use wrong::{Wrong, nearest};
@@ -45,17 +45,164 @@ impl Settings {
         let path = self.path.clone();
         T::deserialize(de::De::new(self.node, self.scope)).map_err(|wrong| wrong.into_error(&path))
     }
-
-    /// Takes out what is given of `names`, as settings of their own.
-    pub(crate) fn take(&mut self, names: &[&str]) -> Self {
-        let taken = names.iter().filter_map(|name| self.node.take(name)).collect();
-        let node = Node { value: Value::Map(taken), origin: self.node.origin.clone() };
-        Self { node, path: self.path.clone(), scope: self.scope.clone() }
-    }
 }
 
 impl From<Wrong> for Error {
     fn from(wrong: Wrong) -> Self {
         wrong.into_error("")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+    use serde::Deserialize;
+    use std::{collections::BTreeMap, fs, time::Duration};
+
+    #[derive(Debug, Deserialize)]
+    struct Example {
+        endpoint: Endpoint,
+        token: Option<Secret>,
+        #[serde(alias = "wait_seconds", default, deserialize_with = "duration::option::deserialize")]
+        wait: Option<Duration>,
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+        #[serde(default)]
+        tags: Vec<String>,
+        #[serde(default)]
+        auth: Auth,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(default)]
+    struct Auth {
+        user: String,
+        tries: u8,
+    }
+
+    fn settings(file: &[(&str, &str)], variables: &[(&str, &str)]) -> Settings {
+        let environment =
+            variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let line = Origin::File { file: "f.yaml".into(), line: 7 };
+        let mut node = Node::empty(line.clone());
+        for (key, text) in file {
+            let key = Key { name: (*key).to_owned(), origin: line.clone() };
+            node.put(key, Node { value: Value::plain(*text), origin: line.clone() });
+        }
+        Settings {
+            node,
+            path: "exporters[0].config".into(),
+            scope: Some(Scope::new(environment, "PROFILING_ACME")),
+        }
+    }
+
+    #[test]
+    fn variables_come_before_the_file() {
+        let example: Example = settings(
+            &[("endpoint", "http://file/"), ("wait_seconds", "5")],
+            &[
+                ("PROFILING_ACME_ENDPOINT", "http://variable/"),
+                ("PROFILING_ACME_LABELS", "a=b, c=d=e"),
+                ("PROFILING_ACME_TAGS", "x, y"),
+                ("PROFILING_ACME_AUTH_TRIES", "3"),
+                ("PROFILING_ACME_TOKEN", "hunter2"),
+            ],
+        )
+        .read()
+        .unwrap();
+        assert_eq!(example.endpoint.to_string(), "http://variable/");
+        assert_eq!(example.wait, Some(Duration::from_secs(5)));
+        assert_eq!(
+            example.labels,
+            [("a", "b"), ("c", "d=e")].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+        );
+        assert_eq!(example.tags, ["x", "y"]);
+        assert_eq!(example.auth, Auth { user: String::new(), tries: 3 });
+        assert_eq!(example.token, Some(Secret::new("hunter2")));
+        assert!(!format!("{example:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn secrets_come_from_files_too() {
+        let folder = std::env::temp_dir().join(format!("exporters-settings-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("acme-token"), "from a file\n").unwrap();
+        let (folder, file) = (folder.to_str().unwrap(), folder.join("acme-token"));
+        let url = ("endpoint", "http://h/");
+        let token = |file: &[(&str, &str)], variables: &[(&str, &str)]| {
+            settings(file, variables)
+                .read::<Example>()
+                .map(|example| example.token.unwrap().expose(str::to_owned))
+        };
+        let by_name = [url, ("token_secret", "acme-token")];
+        let found = token(&by_name, &[("PROFILING_SECRETS_DIR", folder), ("ACME_TOKEN", "no")]).unwrap();
+        assert_eq!(found, "from a file");
+        let found = token(&by_name, &[("PROFILING_SECRETS_DIR", "/nonexistent"), ("ACME_TOKEN", "variable")])
+            .unwrap();
+        assert_eq!(found, "variable");
+        let by_file = [("PROFILING_ACME_TOKEN_FILE", file.to_str().unwrap())];
+        assert_eq!(token(&[url], &by_file).unwrap(), "from a file");
+
+        for (file, variables, part) in [
+            (
+                &by_name[..],
+                &[("PROFILING_SECRETS_DIR", "/nonexistent")][..],
+                "neither the file /nonexistent/acme-token nor",
+            ),
+            (&[url, ("token_secret", "../x")], &[], "the name of a file"),
+            (&[url], &[("PROFILING_ACME_TOKEN", "hunter2"), ("PROFILING_ACME_TOKEN_FILE", "x")], "both set"),
+            (&[url], &[("PROFILING_ACME_TOKEN_FILE", "/nonexistent")], "cannot be read"),
+        ] {
+            let error = token(file, variables).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_wrong_names_setting_and_place() {
+        for (file, variables, parts) in [
+            (&[][..], &[][..], &["required", "exporters[0].config.endpoint", "f.yaml:7"][..]),
+            (&[("endpoint", "hunter2")], &[], &["http://", "setting: exporters[0].config.endpoint"]),
+            (&[("endpoint", "http://h"), ("wait", "hunter2")], &[], &["500ms", ".wait"]),
+            (&[("endpoint", "http://h"), ("wait", "5")], &[], &["500ms", ".wait"]),
+            (
+                &[("endpoint", "http://h")],
+                &[("PROFILING_ACME_AUTH_TRIES", "hunter2")],
+                &["expected u8", ".auth.tries", "the variable PROFILING_ACME_AUTH_TRIES"],
+            ),
+            (&[("endpoint", "http://h")], &[("PROFILING_ACME_LABELS", "hunter2")], &["key=value", ".labels"]),
+            (&[("endpont", "hunter2")], &[], &["did you mean `endpoint`?", "f.yaml:7"]),
+            (
+                &[("endpoint", "http://h"), ("token", "~")],
+                &[("PROFILING_ACME_TOKEN_X", "hunter2")],
+                &[".token"],
+            ),
+        ] {
+            let error = settings(file, variables).read::<Example>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+            for part in parts {
+                assert!(error.contains(part), "{error} lacks {part:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_in_somebody_elses_message_is_taken_out() {
+        #[derive(Debug)]
+        struct Picky;
+        impl<'de> Deserialize<'de> for Picky {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Err(serde::de::Error::custom(format!("I do not like {text}")))
+            }
+        }
+        #[derive(Debug, Deserialize)]
+        struct Outer {
+            _token: Picky,
+        }
+        let error = settings(&[("_token", "hunter2")], &[]).read::<Outer>().unwrap_err().to_string();
+        assert!(error.contains("I do not like …") && error.contains("_token"), "{error}");
     }
 }

@@ -77,6 +77,18 @@ impl Node {
         }
     }
 
+    /// Whether a mapping has `key`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        matches!(&self.value, Value::Map(entries) if entries.iter().any(|(other, _)| other.name == key))
+    }
+
+    /// Adds to a mapping.
+    pub(crate) fn put(&mut self, key: Key, node: Self) {
+        if let Value::Map(entries) = &mut self.value {
+            entries.push((key, node));
+        }
+    }
+
     /// Takes the value of `key` out of a mapping.
     pub(crate) fn take(&mut self, key: &str) -> Option<(Key, Node)> {
         let Value::Map(entries) = &mut self.value else { return None };

@@ -13,6 +13,8 @@ pub(crate) struct Environment(Arc<Variables>);
 struct Variables {
     all: BTreeMap<String, String>,
     used: Mutex<BTreeSet<String>>,
+    /// The names that somebody would have taken.
+    asked: Mutex<BTreeSet<String>>,
 }
 
 impl Environment {
@@ -37,7 +39,13 @@ impl Environment {
         from.map(|(name, _)| &**name).take_while(move |name| name.starts_with(prefix))
     }
 
-    /// Whether anybody asked for it.
+    /// The names beginning with `prefix` that there are settings for, set or not.
+    pub(crate) fn asked(&self, prefix: &str) -> Vec<String> {
+        let asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.iter().filter(|name| name.starts_with(prefix)).cloned().collect()
+    }
+
+    /// Whether anybody took it.
     pub(crate) fn is_used(&self, name: &str) -> bool {
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
@@ -46,7 +54,7 @@ impl Environment {
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
         let all = variables.into_iter().filter(|(_, text)| !text.is_empty()).collect();
-        Self(Arc::new(Variables { all, used: Mutex::default() }))
+        Self(Arc::new(Variables { all, used: Mutex::default(), asked: Mutex::default() }))
     }
 }
 
@@ -91,6 +99,8 @@ impl Scope {
     /// What there is of each of `fields`: of two that a variable could mean, it means the one with the longer name.
     pub(crate) fn says<'f>(&self, fields: &[&'f str]) -> Vec<(&'f str, Says, String)> {
         let start = format!("{}_", self.prefix);
+        let names = fields.iter().map(|field| self.name(field));
+        self.environment.0.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
         let says = |name: &str| {
             let rest = name.strip_prefix(&start)?;
             let means = |field: &'f str| {

@@ -1,0 +1,170 @@
+//! One entry of `exporters:`: the settings of a leg, and those of its exporter.
+
+use crate::{
+    AnyExporter, Error, ErrorKind, Mapping, Result, Settings, duration,
+    exporter::factory::Kinds,
+    mapping::{EntryConfig, FilterConfig},
+    settings::{Environment, Node, Origin, Scope, Value, Wrong},
+};
+use serde::Deserialize;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Settings of the leg that may also stand among those of its exporter, which is where many look for them.
+const EITHER: &[&str] = &[
+    "batch_size",
+    "flush_interval",
+    "flush_interval_seconds",
+    "queue_size",
+    "metrics_mapping",
+    "custom_metrics",
+    "filter",
+];
+
+/// How one exporter is fed: an entry of `exporters:` but for its `config:`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LegConfig {
+    /// What it is called in logs and ledgers; the type, if absent. Unique.
+    pub(crate) name: Option<String>,
+    /// The kind of exporter.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// Whether it is there at all.
+    pub(crate) enabled: bool,
+    /// The most items it is sent at once.
+    pub(crate) batch_size: usize,
+    /// How often it is sent what waits.
+    #[serde(alias = "flush_interval_seconds", deserialize_with = "duration::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub(crate) flush_interval: Duration,
+    /// How many items may wait; then they are sent at once, or, where they cannot be, summed up.
+    pub(crate) queue_size: usize,
+    /// Which metrics are sent: by the name of their source, or, with `source`, by any name. All, if absent.
+    #[serde(alias = "custom_metrics")]
+    metrics_mapping: BTreeMap<String, EntryConfig>,
+    /// Labels of every series.
+    #[serde(alias = "additional_labels")]
+    labels: BTreeMap<String, String>,
+    /// Which metrics are sent, by the names they are sent by.
+    filter: FilterConfig,
+}
+
+impl Default for LegConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            kind: String::new(),
+            enabled: true,
+            batch_size: 100,
+            flush_interval: Duration::from_secs(30),
+            queue_size: 1000,
+            metrics_mapping: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            filter: FilterConfig::default(),
+        }
+    }
+}
+
+/// What a leg ends in.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    Exporter(AnyExporter),
+    /// Served to whoever asks, not sent.
+    #[cfg(feature = "prometheus")]
+    Scrape(crate::prometheus::PrometheusConfig),
+}
+
+impl LegConfig {
+    /// The mapping.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a source or a statistic that there is not.
+    pub(crate) fn mapping(&self) -> Result<Mapping> {
+        Mapping::from_config(&self.metrics_mapping, &self.labels, &self.filter)
+    }
+
+    /// Reads an entry: the leg, and what it ends in. `None` where it is not enabled.
+    pub(super) fn read(
+        mut entry: Node,
+        path: &str,
+        kinds: &Kinds,
+        environment: &Environment,
+    ) -> Result<Option<(Self, Mapping, Sink)>> {
+        let at = |wrong: Wrong| wrong.into_error(path);
+        let origin = entry.origin.clone();
+        if !matches!(entry.value, Value::Map(_)) {
+            let found = entry.kind();
+            return Err(at(Wrong::new(format!(
+                "expected an exporter, `type:` and its settings, found {found}"
+            ))
+            .at(&origin)));
+        }
+        let kind = match &entry.take("type") {
+            Some((key, Node { value: Value::Scalar { text, .. }, origin })) if !text.is_empty() => {
+                let kind = text.clone();
+                let node = Node { value: Value::plain(text.clone()), origin: origin.clone() };
+                entry.put(key.clone(), node);
+                kind
+            }
+            _ => {
+                return Err(at(Wrong::new(format!(
+                    "`type` is required: one of {}",
+                    kinds.names().join(", ")
+                ))
+                .at(&origin)));
+            }
+        };
+        let mut config = entry.take("config").map_or_else(|| Node::empty(origin), |(_, node)| node);
+        for name in EITHER {
+            if let Some((key, node)) = config.take(name) {
+                if entry.has(name) {
+                    let twice = Wrong::new("this setting is given twice: beside `config` and in it");
+                    return Err(at(twice.within(*name).at(&key.origin)));
+                }
+                entry.put(key, node);
+            }
+        }
+        let scope = Some(Scope::new(environment.clone(), &prefix(&kind)));
+        let leg: Self = Settings { node: entry, path: path.to_owned(), scope: scope.clone() }.read()?;
+        if !leg.enabled {
+            return Ok(None);
+        }
+        let too_small = |name| {
+            let error = Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1");
+            error.with_context("setting", format!("{path}.{name}"))
+        };
+        if leg.batch_size == 0 {
+            return Err(too_small("batch_size"));
+        }
+        if leg.queue_size == 0 {
+            return Err(too_small("queue_size"));
+        }
+        let mapping = leg
+            .mapping()
+            .map_err(|error| error.with_context("setting", format!("{path}.metrics_mapping")))?;
+        let settings = Settings { node: config, path: format!("{path}.config"), scope };
+        let sink = match &*kind {
+            #[cfg(feature = "prometheus")]
+            "prometheus" => Sink::Scrape(settings.read()?),
+            _ => Sink::Exporter(kinds.build(&kind, settings)?),
+        };
+        Ok(Some((leg, mapping, sink)))
+    }
+
+    /// The entry that only variables give.
+    pub(super) fn from_variables(kind: &str) -> Node {
+        let mut entry = Node::empty(Origin::Code);
+        entry.put(
+            crate::settings::Key { name: "type".into(), origin: Origin::Code },
+            Node { value: Value::plain(kind), origin: Origin::Code },
+        );
+        entry
+    }
+}
+
+/// What the names of a kind's variables begin with.
+pub(super) fn prefix(kind: &str) -> String {
+    let kind = if kind == "opentelemetry" { "otel" } else { kind };
+    format!("PROFILING_{kind}")
+}

@@ -1,0 +1,10 @@
+//! The configuration of a whole profiler: from a file, and from the environment.
+
+mod file;
+mod leg;
+mod variables;
+#[cfg(feature = "yaml")]
+mod yaml;
+
+pub(crate) use file::Config;
+pub(crate) use leg::{LegConfig, Sink};
