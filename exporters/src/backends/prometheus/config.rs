@@ -9,11 +9,13 @@ use std::{
 
 /// Settings of [`PrometheusExporter`](super::PrometheusExporter); all have defaults.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PrometheusConfig {
     /// Where to listen. Default: `127.0.0.1:9464`; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The path that is answered. Default: `/metrics`.
+    #[serde(alias = "metrics_path")]
     pub path: String,
     /// Consents to an address that other machines can reach; there is no authentication. Default: `false`.
     pub allow_remote: bool,
@@ -27,6 +29,7 @@ pub struct PrometheusConfig {
     /// Put before every metric's name, with an underscore. Default: nothing.
     pub namespace: Option<String>,
     /// Labels of every series. Default: none.
+    #[serde(alias = "additional_labels")]
     pub labels: BTreeMap<String, String>,
     /// Whether series say which crate measured them, in `otel_scope_name` and `otel_scope_version`. Default: `true`, as
     /// OpenTelemetry's specification has it.

@@ -37,7 +37,8 @@ pub use render::Renderer;
 pub(crate) use render::write;
 
 use crate::{
-    Batch, Capability, Error, ErrorKind, Exporter, Health, Info, ProfileMetrics, Receipt, Result, Signal,
+    Batch, Capability, Error, ErrorKind, Exporter, Health, Info, Mapping, ProfileMetrics, Receipt, Result,
+    Signal, mapping::Mapper,
 };
 use page::Pages;
 use std::{
@@ -61,6 +62,8 @@ struct Shared {
     config: PrometheusConfig,
     source: RwLock<Source>,
     hooks: RwLock<Vec<Arc<Hook>>>,
+    /// What of a snapshot is shown, and under which names.
+    mapper: Mapper,
     work: Mutex<Work>,
     /// Whether the server may run.
     open: watch::Sender<bool>,
@@ -101,11 +104,20 @@ impl PrometheusExporter {
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where a setting is wrong, or the address can be reached by others without
     /// [consent](PrometheusConfig::allow_remote).
     pub fn new(config: PrometheusConfig) -> Result<Self> {
+        Self::with_mapping(config, Mapping::default())
+    }
+
+    /// The same, with metrics chosen and named by `mapping`; a name is shown as it is given, without an added suffix.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_mapping(config: PrometheusConfig, mapping: Mapping) -> Result<Self> {
         let renderer = Renderer::new(&config)?;
         Ok(Self(Arc::new(Shared {
             config,
             source: RwLock::new(Source::Latest(None)),
             hooks: RwLock::default(),
+            mapper: Mapper::new(mapping),
             work: Mutex::new(Work { renderer, pages: Pages::default() }),
             open: watch::Sender::new(true),
             scrapes: AtomicU64::new(0),
@@ -167,11 +179,12 @@ impl PrometheusExporter {
     }
 
     fn gather(&self) -> Option<Arc<ProfileMetrics>> {
-        let gather = match &*self.0.source.read().unwrap_or_else(PoisonError::into_inner) {
-            Source::Latest(snapshot) => return snapshot.clone(),
-            Source::Live(gather) => Arc::clone(gather),
+        let source = match &*self.0.source.read().unwrap_or_else(PoisonError::into_inner) {
+            Source::Latest(snapshot) => Err(snapshot.clone()),
+            Source::Live(gather) => Ok(Arc::clone(gather)),
         };
-        Some(gather())
+        let metrics = source.map_or_else(|latest| latest, |gather| Some(gather()))?;
+        Some(if self.0.mapper.is_empty() { metrics } else { Arc::new(self.0.mapper.apply(&metrics).metrics) })
     }
 
     /// What it has done so far.
