@@ -15,6 +15,7 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
+    fitting: Option<usize>,
     context: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -76,7 +77,8 @@ impl Error {
     /// An error of `kind`; `message` says what failed and what cures it.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, retry_after: None, context: Vec::new(), source: None }))
+        let (retry_after, fitting, source) = (None, None, None);
+        Self(Box::new(Inner { kind, message, retry_after, fitting, context: Vec::new(), source }))
     }
 
     /// Adds a place or a name to what is printed. Never a secret.
@@ -100,6 +102,14 @@ impl Error {
         self
     }
 
+    /// Sets how many of the batch's leading items fit into what the backend takes at once; for
+    /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge), from an encoder that stopped at its limit.
+    #[must_use]
+    pub fn with_fitting(mut self, items: usize) -> Self {
+        self.0.fitting = Some(items);
+        self
+    }
+
     /// The category.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -113,6 +123,11 @@ impl Error {
     /// How long the backend asked us to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// How many of the batch's leading items fit, if the encoder said.
+    pub fn fitting(&self) -> Option<usize> {
+        self.0.fitting
     }
 
     /// Whether the same batch may succeed later.
