@@ -35,20 +35,6 @@ impl ProfileMetrics {
         Self { resource: Arc::default(), interval: now..now, metrics: Vec::new() }
     }
 
-    /// Adds the changes of an earlier snapshot, as if there had been one interval; the totals are the later ones. Gives how
-    /// many points became one with a point that was there already; the others were added.
-    pub(crate) fn absorb(&mut self, earlier: &Self) -> usize {
-        self.interval.start = self.interval.start.min(earlier.interval.start);
-        let mut merged = 0;
-        for metric in &earlier.metrics {
-            match self.metrics.iter_mut().find(|mine| mine.descriptor == metric.descriptor) {
-                Some(mine) => merged += mine.data.absorb(&metric.data),
-                None => self.metrics.push(metric.clone()),
-            }
-        }
-        merged
-    }
-
     /// How many points there are, over all metrics.
     pub fn len(&self) -> usize {
         self.metrics.iter().map(|metric| metric.data.len()).sum()

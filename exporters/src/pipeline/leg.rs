@@ -234,9 +234,10 @@ impl Work {
 
     fn merge(&mut self, earlier: &ProfileMetrics) {
         if let Some(later) = &mut self.pending {
-            let merged = Arc::make_mut(later).absorb(earlier) as u64;
-            self.books.merged += merged;
-            self.books.buffered -= merged;
+            let absorbed = Arc::make_mut(later).absorb(earlier, usize::MAX);
+            self.books.merged += absorbed.merged as u64;
+            self.books.dropped += absorbed.left_out as u64;
+            self.books.buffered -= (absorbed.merged + absorbed.left_out) as u64;
         }
     }
 }
