@@ -9,6 +9,7 @@ mod clock;
 mod error;
 mod exporter;
 mod model;
+mod nearest;
 mod pipeline;
 mod record;
 
@@ -18,7 +19,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use exporter::{AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Receipt};
 pub use exporters_derive::*;
 pub use model::*;
-pub use pipeline::{Builder, LegReport, Profiler, Report, ShutdownReport, TestProfiler, init, report, test};
+pub use pipeline::{
+    Builder, DropReason, Dropped, Ledger, LegOptions, LegPatch, LegReport, Profiler, Report, ShutdownReport,
+    TestProfiler, init, report, test,
+};
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};

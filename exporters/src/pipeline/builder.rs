@@ -1,10 +1,10 @@
 //! What a profiler is made of, from code or from the environment.
 
-use super::{Profiler, current, exit, runtime::Runtime};
+use super::{LegOptions, Profiler, current, exit, runtime::Runtime};
 use crate::{
-    AnyExporter, Error, ErrorKind, Exporter, Info, KeyValue, Resource, Result, record, record::snapshot::IDLE,
+    AnyExporter, Error, ErrorKind, Exporter, KeyValue, Resource, Result, record, record::snapshot::IDLE,
 };
-use std::{env, sync::Arc, time::Duration};
+use std::{collections::HashSet, env, sync::Arc, time::Duration};
 
 /// How long an interval is, unless somebody says otherwise.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -29,7 +29,8 @@ pub struct Builder {
     pub(super) interval: Duration,
     pub(super) idle: Duration,
     attributes: Vec<KeyValue>,
-    pub(super) exporters: Vec<(AnyExporter, Info)>,
+    /// Each with its name.
+    pub(super) exporters: Vec<(AnyExporter, String, LegOptions)>,
     #[cfg(feature = "prometheus")]
     pub(super) prometheus: Option<crate::prometheus::PrometheusExporter>,
     /// Nobody asked for anything in particular.
@@ -126,10 +127,16 @@ impl Builder {
         self
     }
 
-    /// Adds an exporter, which is sent every interval's snapshot.
-    pub fn exporter(mut self, exporter: impl Exporter) -> Self {
-        let info = exporter.info();
-        self.exporters.push((AnyExporter::new(exporter), info));
+    /// Adds an exporter, which is sent every interval's snapshot. It is called what its [`info`](Exporter::info) says; each has to
+    /// have a name of its own.
+    pub fn exporter(self, exporter: impl Exporter) -> Self {
+        self.exporter_with(exporter, LegOptions::default())
+    }
+
+    /// Adds an exporter, and says how it is sent the snapshots. A wrong setting is told by [`start`](Self::start).
+    pub fn exporter_with(mut self, exporter: impl Exporter, options: LegOptions) -> Self {
+        let name = options.name.clone().unwrap_or_else(|| exporter.info().name.into_owned());
+        self.exporters.push((AnyExporter::new(exporter), name, options));
         self
     }
 
@@ -148,12 +155,14 @@ impl Builder {
     /// Starts to record and to export. Where a profiler runs already, that one is given and the settings are not used.
     ///
     /// # Errors
-    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a setting that makes no sense, [`Unavailable`](ErrorKind::Unavailable)
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a setting that makes no sense, and for two exporters of the same name;
+    /// [`Unavailable`](ErrorKind::Unavailable)
     /// for an address or a thread that cannot be had.
     pub fn start(mut self) -> Result<Profiler> {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
+        self.check()?;
         if !self.enabled {
             return Ok(Profiler(None));
         }
@@ -173,6 +182,19 @@ impl Builder {
             exit::say(&format!("{error}; going on without it"));
         }
         Ok(Profiler(Some(runtime)))
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut names = HashSet::new();
+        for (_, name, options) in &self.exporters {
+            options.check().map_err(|error| error.with_context("exporter", name))?;
+            if !names.insert(name) {
+                let message =
+                    "two exporters have the same name: give one of them another with `LegOptions::with_name`";
+                return Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("exporter", name));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -216,7 +238,7 @@ fn parse<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 /// A number and its unit: `500ms`, `10s`, `1.5m`, `1h`.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let number: f64 = text[..unit].parse().ok()?;
     let seconds = match text[unit..].trim() {
