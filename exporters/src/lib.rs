@@ -27,7 +27,10 @@ pub use exporter::{
 pub use exporters_derive::*;
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
-pub use pipeline::{Builder, LegReport, Profiler, Report, ShutdownReport, TestProfiler, init, report, test};
+pub use pipeline::{
+    Builder, DropReason, Dropped, Ledger, LegOptions, LegPatch, LegReport, Profiler, Report, ShutdownReport,
+    TestProfiler, init, report, test,
+};
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};

@@ -2,3 +2,31 @@
 
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+
+use crate::{AnyExporter, MemoryExporter, exporter::factory::Registration};
+
+/// The kinds that are here. They stand in a list, not among those that register at link time, so that a linker cannot leave one out
+/// of which the program uses nothing else.
+pub(crate) static KINDS: &[Registration] = &[
+    Registration::new("memory", "exporters::MemoryExporter", file!(), line!(), |settings| {
+        #[derive(serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        struct Memory {
+            capacity: usize,
+        }
+        impl Default for Memory {
+            fn default() -> Self {
+                Self { capacity: 1024 }
+            }
+        }
+        Ok(AnyExporter::new(MemoryExporter::with_capacity(settings.read::<Memory>()?.capacity)))
+    }),
+    #[cfg(feature = "prometheus")]
+    Registration::new(
+        "prometheus",
+        "exporters::prometheus::PrometheusExporter",
+        file!(),
+        line!(),
+        |settings| prometheus::PrometheusExporter::new(settings.read()?).map(AnyExporter::new),
+    ),
+];

@@ -5,7 +5,9 @@ use super::{
     variables,
 };
 use crate::{
-    Error, ErrorKind, KeyValue, Mapping, Result, Settings, duration,
+    Error, ErrorKind, KeyValue, Mapping, Result, Settings,
+    backends::KINDS,
+    duration,
     exporter::factory::Kinds,
     settings::{Environment, Node, Origin, Scope, Value, Wrong},
 };
@@ -62,7 +64,7 @@ impl Config {
         match environment.get("PROFILING_EXPORTERS_CONFIG") {
             Some(file) => Self::load(Path::new(file), environment),
             None => {
-                let kinds = Kinds::registered()?;
+                let kinds = Kinds::registered(KINDS)?;
                 let on = variables::kinds_of_variables(environment, &kinds.names());
                 let entries = on.into_iter().map(LegConfig::from_variables).collect();
                 Self::build(Node::empty(Origin::Code), entries, &kinds, environment)
@@ -108,7 +110,7 @@ impl Config {
                 return Err(Wrong::new(message).within("exporters").at(&key.origin).into());
             }
         };
-        Self::build(node, entries, &Kinds::registered()?, environment)
+        Self::build(node, entries, &Kinds::registered(KINDS)?, environment)
     }
 
     fn build(general: Node, entries: Vec<Node>, kinds: &Kinds, environment: &Environment) -> Result<Self> {

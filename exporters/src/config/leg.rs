@@ -1,7 +1,7 @@
 //! One entry of `exporters:`: the settings of a leg, and those of its exporter.
 
 use crate::{
-    AnyExporter, Error, ErrorKind, Mapping, Result, Settings, duration,
+    AnyExporter, Error, ErrorKind, LegOptions, Mapping, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
     settings::{Environment, Node, Origin, Scope, Value, Wrong},
@@ -76,11 +76,20 @@ pub(crate) enum Sink {
 }
 
 impl LegConfig {
+    /// What a leg is started with, but for its mapping.
+    pub(crate) fn options(&self) -> LegOptions {
+        let Self { name, batch_size, flush_interval, queue_size, .. } = self;
+        LegOptions {
+            name: name.clone(),
+            batch_size: Some(*batch_size),
+            flush_interval: Some(*flush_interval),
+            queue_size: *queue_size,
+            ..LegOptions::default()
+        }
+    }
+
     /// The mapping.
-    ///
-    /// # Errors
-    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a source or a statistic that there is not.
-    pub(crate) fn mapping(&self) -> Result<Mapping> {
+    fn mapping(&self) -> Result<Mapping> {
         Mapping::from_config(&self.metrics_mapping, &self.labels, &self.filter)
     }
 

@@ -7,4 +7,4 @@ mod variables;
 mod yaml;
 
 pub(crate) use file::Config;
-pub(crate) use leg::{LegConfig, Sink};
+pub(crate) use leg::Sink;

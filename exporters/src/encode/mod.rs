@@ -52,18 +52,18 @@ impl PayloadFormat {
 
 /// What was made of a batch.
 #[derive(Debug)]
-pub struct Encoded {
+pub(crate) struct Encoded {
     /// What to send.
-    pub payload: Payload,
+    pub(crate) payload: Payload,
     /// Items that cannot be written: their value is not a finite number.
-    pub skipped: usize,
+    pub(crate) skipped: usize,
 }
 
 /// Writes a batch, with `attributes` beside the resource's, in at most `max_bytes`.
 ///
 /// # Errors
 /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it does not fit; the error says how many items would have.
-pub fn encode(
+pub(crate) fn encode(
     format: PayloadFormat,
     batch: &Batch,
     attributes: &[(&str, &str)],

@@ -48,12 +48,12 @@ impl Registration {
 pub(crate) struct Kinds(Vec<&'static Registration>);
 
 impl Kinds {
-    /// All that registered.
+    /// Those that are `built_in`, and all that registered.
     ///
     /// # Errors
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where two have one name; it names both places.
-    pub(crate) fn registered() -> Result<Self> {
-        let mut kinds: Vec<_> = inventory::iter::<Registration>.into_iter().collect();
+    pub(crate) fn registered(built_in: &'static [Registration]) -> Result<Self> {
+        let mut kinds: Vec<_> = inventory::iter::<Registration>.into_iter().chain(built_in).collect();
         // The linker gives them in any order.
         kinds.sort_by_key(|registration| (registration.kind, registration.place));
         for pair in kinds.windows(2) {

@@ -30,7 +30,9 @@ pub struct BatchId {
     pub leg: Arc<str>,
     /// Its number within the leg.
     pub sequence: u64,
-    /// Which part of a split it is: 0 is the whole, then 1 and 2 are its halves, 3 and 4 those of 1, and so on.
+    /// Which part of a split it is: 0 is the whole, 1 and 2 are what it was split into, 3 and 4 what 1 was, and so on: those of
+    /// `p` are `2p + 1` and `2p + 2`. So the number has room for a depth of 63 splits: enough for any batch that is halved again
+    /// and again, not for one from which piece after piece is cut off the front.
     pub part: u64,
 }
 
@@ -75,17 +77,20 @@ impl Batch {
         self.range.is_empty()
     }
 
-    /// Splits off what comes after the first `at` items; `None` where either half would be empty.
+    /// Splits off what comes after the first `at` items; `None` where either half would be empty, or at a depth of 63 splits,
+    /// where [numbers](BatchId::part) end.
     pub fn split(&self, at: usize) -> Option<(Self, Self)> {
         if at == 0 || at >= self.len() {
             return None;
         }
         let middle = self.range.start + at;
-        let half = |number, range| {
-            let id = BatchId { part: self.id.part.wrapping_mul(2).wrapping_add(number), ..self.id.clone() };
+        let first = self.id.part.checked_mul(2)?.checked_add(1)?;
+        let half = |part, range| {
+            let id = BatchId { part, ..self.id.clone() };
             Self { id, signal: self.signal.clone(), range }
         };
-        Some((half(1, self.range.start..middle), half(2, middle..self.range.end)))
+        let second = half(first.checked_add(1)?, middle..self.range.end);
+        Some((half(first, self.range.start..middle), second))
     }
 
     /// The spans of this batch; `None` when it holds metrics.

@@ -1,7 +1,7 @@
 //! Metrics: sums, gauges and histograms, each point with its total and its change in the interval.
 
 use super::{Attributes, ExponentialHistogram, Histogram, Scope};
-use std::{borrow::Cow, collections::HashMap, ops::Range, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 /// One metric and all its series.
 #[derive(Clone, Debug)]
@@ -54,53 +54,6 @@ impl Data {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// The points at `range`.
-    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
-        match self {
-            Self::Sum(sum) => Self::Sum(Sum { monotonic: sum.monotonic, points: slice(&sum.points, range) }),
-            Self::Gauge(points) => Self::Gauge(slice(points, range)),
-            Self::Histogram(points) => Self::Histogram(slice(points, range)),
-            Self::ExponentialHistogram(points) => Self::ExponentialHistogram(slice(points, range)),
-        }
-    }
-
-    /// Adds the changes of an earlier interval; gives how many points were there already.
-    pub(crate) fn absorb(&mut self, earlier: &Self) -> usize {
-        match (self, earlier) {
-            (Self::Sum(mine), Self::Sum(theirs)) => {
-                absorb(&mut mine.points, &theirs.points, |a, b| *a = a.plus(*b))
-            }
-            // The later value stands.
-            (Self::Gauge(mine), Self::Gauge(theirs)) => absorb(mine, theirs, |_, _| ()),
-            (Self::Histogram(mine), Self::Histogram(theirs)) => absorb(mine, theirs, Histogram::merge),
-            (Self::ExponentialHistogram(mine), Self::ExponentialHistogram(theirs)) => {
-                absorb(mine, theirs, ExponentialHistogram::merge)
-            }
-            _ => 0,
-        }
-    }
-}
-
-fn slice<T: Clone>(points: &[Point<T>], range: Range<usize>) -> Vec<Point<T>> {
-    points.get(range).unwrap_or_default().to_vec()
-}
-
-fn absorb<T: Clone>(mine: &mut Vec<Point<T>>, theirs: &[Point<T>], add: impl Fn(&mut T, &T)) -> usize {
-    let index: HashMap<_, _> =
-        mine.iter().enumerate().map(|(at, point)| (Arc::as_ptr(&point.series), at)).collect();
-    let mut merged = 0;
-    for point in theirs {
-        match index.get(&Arc::as_ptr(&point.series)) {
-            Some(&at) => {
-                add(&mut mine[at].change, &point.change);
-                mine[at].exemplars.extend(point.exemplars.iter().cloned());
-                merged += 1;
-            }
-            None => mine.push(point.clone()),
-        }
-    }
-    merged
 }
 
 /// A sum: a counter when monotonic, else an up-down counter.

@@ -3,6 +3,7 @@
 mod attribute;
 mod batch;
 mod histogram;
+mod merge;
 mod metric;
 mod profile_metrics;
 mod resource;
@@ -12,6 +13,7 @@ pub use attribute::{Attributes, KeyValue, Value};
 pub use batch::{Batch, BatchId, Signal};
 pub(crate) use histogram::bound;
 pub use histogram::{Buckets, ExponentialHistogram, Histogram};
+pub(crate) use merge::Absorbed;
 pub use metric::{Data, Descriptor, Exemplar, Metric, Number, Point, Series, Sum};
 pub use profile_metrics::{FunctionMetrics, ProfileMetrics};
 pub use resource::{Resource, Scope};

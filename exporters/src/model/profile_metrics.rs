@@ -35,37 +35,6 @@ impl ProfileMetrics {
         Self { resource: Arc::default(), interval: now..now, metrics: Vec::new() }
     }
 
-    /// Adds the changes of an earlier snapshot, as if there had been one interval; the totals are the later ones. Gives how
-    /// many points became one with a point that was there already; the others were added.
-    pub(crate) fn absorb(&mut self, earlier: &Self) -> usize {
-        self.interval.start = self.interval.start.min(earlier.interval.start);
-        let mut merged = 0;
-        for metric in &earlier.metrics {
-            match self.metrics.iter_mut().find(|mine| mine.descriptor == metric.descriptor) {
-                Some(mine) => merged += mine.data.absorb(&metric.data),
-                None => self.metrics.push(metric.clone()),
-            }
-        }
-        merged
-    }
-
-    /// The points at `range` alone, as [`Batch::range`](crate::Batch::range) counts them. Each keeps its series.
-    #[must_use]
-    pub fn slice(&self, range: Range<usize>) -> Self {
-        let mut before = 0;
-        let within = self.metrics.iter().filter_map(|metric| {
-            let len = metric.data.len();
-            let place = |at: usize| at.saturating_sub(before).min(len);
-            let part = place(range.start)..place(range.end);
-            before += len;
-            let cut =
-                || Metric { descriptor: metric.descriptor.clone(), data: metric.data.slice(part.clone()) };
-            (!part.is_empty()).then(cut)
-        });
-        let metrics = within.collect();
-        Self { resource: self.resource.clone(), interval: self.interval.clone(), metrics }
-    }
-
     /// How many points there are, over all metrics.
     pub fn len(&self) -> usize {
         self.metrics.iter().map(|metric| metric.data.len()).sum()

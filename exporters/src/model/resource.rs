@@ -15,6 +15,14 @@ impl Resource {
     /// ignored when malformed) and `OTEL_SERVICE_NAME`, over `service.name = unknown_service:<program>` and `telemetry.sdk.*`.
     /// `extra` wins over all of them.
     pub fn from_env(extra: impl IntoIterator<Item = KeyValue>) -> Self {
+        Self::layered([], extra)
+    }
+
+    /// The same, with `below` under what the environment says.
+    pub(crate) fn layered(
+        below: impl IntoIterator<Item = KeyValue>,
+        extra: impl IntoIterator<Item = KeyValue>,
+    ) -> Self {
         let program = env::current_exe().ok().and_then(|path| path.file_name()?.to_str().map(str::to_owned));
         let unknown =
             program.map_or_else(|| "unknown_service".into(), |name| format!("unknown_service:{name}"));
@@ -28,7 +36,7 @@ impl Resource {
             env::var("OTEL_RESOURCE_ATTRIBUTES").ok().and_then(|list| parse_list(&list)).unwrap_or_default();
         let name = env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty());
         let name = name.map(|name| KeyValue::new("service.name", name));
-        Self { attributes: base.into_iter().chain(listed).chain(name).chain(extra).collect() }
+        Self { attributes: base.into_iter().chain(below).chain(listed).chain(name).chain(extra).collect() }
     }
 
     /// `service.name`, if it is known.

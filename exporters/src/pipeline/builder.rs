@@ -1,10 +1,16 @@
 //! What a profiler is made of, from code or from the environment.
 
-use super::{Profiler, current, exit, runtime::Runtime};
+use super::{LegOptions, Profiler, current, exit, runtime::Runtime};
+#[cfg(feature = "prometheus")]
+use crate::prometheus::{PrometheusConfig, PrometheusExporter};
 use crate::{
-    AnyExporter, Error, ErrorKind, Exporter, Info, KeyValue, Resource, Result, record, record::snapshot::IDLE,
+    AnyExporter, Error, ErrorKind, Exporter, KeyValue, Resource, Result,
+    config::{Config, Sink},
+    record,
+    record::snapshot::IDLE,
+    settings::Environment,
 };
-use std::{env, sync::Arc, time::Duration};
+use std::{collections::HashSet, env, path::Path, sync::Arc, time::Duration};
 
 /// How long an interval is, unless somebody says otherwise.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -28,10 +34,13 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 pub struct Builder {
     pub(super) interval: Duration,
     pub(super) idle: Duration,
+    /// Attributes that the environment may override.
+    base: Vec<KeyValue>,
     attributes: Vec<KeyValue>,
-    pub(super) exporters: Vec<(AnyExporter, Info)>,
+    /// Each with its name.
+    pub(super) exporters: Vec<(AnyExporter, String, LegOptions)>,
     #[cfg(feature = "prometheus")]
-    pub(super) prometheus: Option<crate::prometheus::PrometheusExporter>,
+    pub(super) prometheus: Option<PrometheusExporter>,
     /// Nobody asked for anything in particular.
     pub(super) embedded: bool,
     enabled: bool,
@@ -44,6 +53,7 @@ impl Builder {
         Self {
             interval: INTERVAL,
             idle: IDLE,
+            base: Vec::new(),
             attributes: Vec::new(),
             exporters: Vec::new(),
             #[cfg(feature = "prometheus")]
@@ -57,46 +67,57 @@ impl Builder {
     /// What the environment says, as [`init`](crate::init) has it, to be changed in code.
     ///
     /// # Errors
-    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a value that makes no sense.
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a value that makes no sense, or a file that is wrong.
     pub fn from_env() -> Result<Self> {
+        Self::configured(Config::from_env)
+    }
+
+    /// What a configuration file says, and the environment over it, to be changed in code.
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env); they name the file, the line and the setting, and never show a value.
+    pub fn from_file(file: impl AsRef<Path>) -> Result<Self> {
+        Self::configured(|environment| Config::load(file.as_ref(), environment))
+    }
+
+    fn configured(read: impl FnOnce(&Environment) -> Result<Config>) -> Result<Self> {
         let mut builder = Self::new();
         if let Some(problem) = builder.problem.take() {
             return Err(problem);
         }
-        if let Some(interval) =
-            variable("PROFILING_INTERVAL", "a duration such as 500ms, 10s or 1m", duration)?
-        {
-            builder = builder.interval(interval);
+        if !builder.enabled {
+            return Ok(builder);
+        }
+        let environment = Environment::of_process();
+        let Config { attributes, interval, series_idle_for, legs } = read(&environment)?;
+        builder.base = attributes;
+        builder = builder.interval(interval.unwrap_or(INTERVAL));
+        builder.idle = series_idle_for.unwrap_or(IDLE);
+        builder.embedded = legs.is_empty();
+        for (leg, mapping, sink) in legs {
+            match sink {
+                Sink::Exporter(exporter) => {
+                    let mapping = Some(mapping).filter(|mapping| !mapping.is_empty());
+                    builder = builder.exporter_with(exporter, LegOptions { mapping, ..leg.options() });
+                }
+                #[cfg(feature = "prometheus")]
+                Sink::Scrape(config) if builder.prometheus.is_none() => {
+                    builder.prometheus = Some(PrometheusExporter::with_mapping(config, mapping)?);
+                }
+                #[cfg(feature = "prometheus")]
+                Sink::Scrape(_) => {
+                    let message = "a program has one scrape endpoint; remove one of the exporters of the type `prometheus`";
+                    return Err(Error::new(ErrorKind::ConfigInvalid, message));
+                }
+            }
         }
         #[cfg(feature = "prometheus")]
-        if builder.enabled {
-            builder.prometheus_from_env()?;
+        if builder.embedded {
+            let mut config = PrometheusConfig::default();
+            builder.embedded = !config.listen_from_env(&environment)?;
+            builder.prometheus = Some(PrometheusExporter::new(config)?);
         }
         Ok(builder)
-    }
-
-    #[cfg(feature = "prometheus")]
-    fn prometheus_from_env(&mut self) -> Result<()> {
-        use crate::prometheus::{PrometheusConfig, PrometheusExporter};
-        use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-        let mut config = PrometheusConfig::default();
-        let listen = variable(
-            "PROFILING_PROMETHEUS_LISTEN",
-            "an address such as 127.0.0.1:9464",
-            parse::<SocketAddr>,
-        )?;
-        let ip = |text: &str| {
-            if text == "localhost" { Some(Ipv4Addr::LOCALHOST.into()) } else { parse::<IpAddr>(text) }
-        };
-        let host = variable("OTEL_EXPORTER_PROMETHEUS_HOST", "an IP address or localhost", ip)?;
-        let port = variable("OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 to 65535", parse::<u16>)?;
-        config.allow_remote = flag("PROFILING_PROMETHEUS_ALLOW_REMOTE")?.unwrap_or(false);
-        self.embedded = listen.is_none() && host.is_none() && port.is_none();
-        config.listen.set_ip(host.unwrap_or(config.listen.ip()));
-        config.listen.set_port(port.unwrap_or(config.listen.port()));
-        config.listen = listen.unwrap_or(config.listen);
-        self.prometheus = Some(PrometheusExporter::new(config)?);
-        Ok(())
     }
 
     /// Sets how long an interval is (10 s): how often exporters are sent what changed. At least 1 ms.
@@ -126,19 +147,25 @@ impl Builder {
         self
     }
 
-    /// Adds an exporter, which is sent every interval's snapshot.
-    pub fn exporter(mut self, exporter: impl Exporter) -> Self {
-        let info = exporter.info();
-        self.exporters.push((AnyExporter::new(exporter), info));
+    /// Adds an exporter, which is sent every interval's snapshot. It is called what its [`info`](Exporter::info) says; each has to
+    /// have a name of its own.
+    pub fn exporter(self, exporter: impl Exporter) -> Self {
+        self.exporter_with(exporter, LegOptions::default())
+    }
+
+    /// Adds an exporter, and says how it is sent the snapshots. A wrong setting is told by [`start`](Self::start).
+    pub fn exporter_with(mut self, exporter: impl Exporter, options: LegOptions) -> Self {
+        let name = options.name.clone().unwrap_or_else(|| exporter.info().name.into_owned());
+        self.exporters.push((AnyExporter::new(exporter), name, options));
         self
     }
 
     /// Serves the metrics to Prometheus. A wrong setting is told by [`start`](Self::start).
     #[cfg(feature = "prometheus")]
-    pub fn prometheus(mut self, config: crate::prometheus::PrometheusConfig) -> Self {
+    pub fn prometheus(mut self, config: PrometheusConfig) -> Self {
         // Now somebody did ask.
         self.embedded = false;
-        match crate::prometheus::PrometheusExporter::new(config) {
+        match PrometheusExporter::new(config) {
             Ok(exporter) => self.prometheus = Some(exporter),
             Err(error) => self.problem = Some(error),
         }
@@ -148,12 +175,14 @@ impl Builder {
     /// Starts to record and to export. Where a profiler runs already, that one is given and the settings are not used.
     ///
     /// # Errors
-    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a setting that makes no sense, [`Unavailable`](ErrorKind::Unavailable)
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a setting that makes no sense, and for two exporters of the same name;
+    /// [`Unavailable`](ErrorKind::Unavailable)
     /// for an address or a thread that cannot be had.
     pub fn start(mut self) -> Result<Profiler> {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
+        self.check()?;
         if !self.enabled {
             return Ok(Profiler(None));
         }
@@ -162,7 +191,8 @@ impl Builder {
             return Ok(Profiler(Some(runtime.clone())));
         }
         exit::install();
-        let resource = Arc::new(Resource::from_env(std::mem::take(&mut self.attributes)));
+        let (base, attributes) = (std::mem::take(&mut self.base), std::mem::take(&mut self.attributes));
+        let resource = Arc::new(Resource::layered(base, attributes));
         record::start();
         let (runtime, missed) = Runtime::start(self, resource).inspect_err(|_| record::stop())?;
         *current = Some(runtime.clone());
@@ -173,6 +203,19 @@ impl Builder {
             exit::say(&format!("{error}; going on without it"));
         }
         Ok(Profiler(Some(runtime)))
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut names = HashSet::new();
+        for (_, name, options) in &self.exporters {
+            options.check().map_err(|error| error.with_context("exporter", name))?;
+            if !names.insert(name) {
+                let message =
+                    "two exporters have the same name: give one of them another with `LegOptions::with_name`";
+                return Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("exporter", name));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -208,37 +251,4 @@ fn flag(name: &'static str) -> Result<Option<bool>> {
         "0" | "false" => Some(false),
         _ => None,
     })
-}
-
-#[cfg(feature = "prometheus")]
-fn parse<T: std::str::FromStr>(text: &str) -> Option<T> {
-    text.parse().ok()
-}
-
-/// A number and its unit: `500ms`, `10s`, `1.5m`, `1h`.
-fn duration(text: &str) -> Option<Duration> {
-    let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let number: f64 = text[..unit].parse().ok()?;
-    let seconds = match text[unit..].trim() {
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number * seconds).ok().filter(|duration| !duration.is_zero())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("1.5m"), Some(Duration::from_secs(90)));
-        for wrong in ["", "10", "s", "0s", "-1s", "1d", "1e400s", "99999999999999999999h"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
-        }
-    }
 }

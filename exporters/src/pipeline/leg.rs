@@ -1,18 +1,26 @@
-//! One exporter with its task, and the books of what it was given.
+//! One exporter with its queue, its task, and the books of what it was given.
 
-use crate::{AnyExporter, Batch, BatchId, Error, ErrorKind, Exporter, Info, ProfileMetrics, Result, Signal};
+use super::{
+    DropReason, Ledger, LegOptions, LegPatch,
+    foreign::{caught, quietly},
+    parts::Parts,
+    queue::{Queue, Waiting},
+    request::{Done, Request},
+};
+use crate::{
+    AnyExporter, Batch, BatchId, Capability, Error, ErrorKind, Exporter, Mapping, ProfileMetrics, Signal,
+    mapping::{Mapped, Mapper},
+};
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    task::Poll,
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
 /// An exporter that is sent snapshots.
 ///
-/// Metrics are state: a snapshot that comes before the one ahead of it has gone is merged with it, so that the sums stay exact
-/// and no more than two snapshots are held, however long the backend takes.
+/// Metrics are state: while the backend does not take them, snapshots wait, and where they are too many the oldest are merged, so that
+/// the sums stay exact and what is held does not grow, however long it takes.
 #[derive(Debug)]
 pub(super) struct Leg {
     exporter: AnyExporter,
@@ -20,86 +28,58 @@ pub(super) struct Leg {
     instance: u128,
     work: Mutex<Work>,
     wake: Notify,
+    /// Made when the exporter is first asked what it takes.
+    mapper: OnceLock<Mapper>,
 }
 
-#[derive(Debug, Default)]
+/// All of it behind one lock, so that the books are right whenever they are read.
+#[derive(Debug)]
 struct Work {
-    pending: Option<Arc<ProfileMetrics>>,
+    options: LegOptions,
+    queue: Queue,
+    ledger: Ledger,
     requests: Vec<Request>,
     sequence: u64,
-    books: Books,
+    /// The backend is busy or down: what comes has to wait.
+    held_up: bool,
 }
 
-/// `accepted = exported + rejected + merged + dropped + buffered`, whenever nothing is on its way.
-#[derive(Clone, Copy, Debug, Default)]
-struct Books {
-    accepted: u64,
-    exported: u64,
-    rejected: u64,
-    merged: u64,
-    dropped: u64,
-    buffered: u64,
-}
-
-#[derive(Debug)]
-struct Request {
-    /// Or only to flush.
-    shutdown: bool,
-    done: Arc<Done>,
-}
-
-/// Tells a thread that waits what came of its request.
+/// What went wrong since somebody asked.
 #[derive(Debug, Default)]
-pub(super) struct Done(Mutex<Option<Result<()>>>, Condvar);
-
-impl Done {
-    fn set(&self, result: Result<()>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        self.1.notify_all();
-    }
-
-    /// Waits, at most until the deadline. Uses no thread-local, since a thread's may be gone when the program ends.
-    pub(super) fn wait(&self, deadline: Instant) -> Result<()> {
-        let result = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.1.wait_timeout_while(result, left, |result| result.is_none());
-        let (mut result, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        result.take().unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::Timeout, "the exporter was not done at the deadline"))
-        })
-    }
-}
-
-/// What became of the items that an exporter was given; an item is one series' point of one snapshot.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct LegReport {
-    /// The exporter's name.
-    pub name: String,
-    /// Items it was given.
-    pub accepted: u64,
-    /// Items its backend took.
-    pub exported: u64,
-    /// Items its backend refused.
-    pub rejected: u64,
-    /// Items that were added to those of a later snapshot.
-    pub merged: u64,
-    /// Items given up after an error that trying again would not cure.
-    pub dropped: u64,
-    /// Items it still held when the deadline came.
-    pub buffered: u64,
-    /// Why not all is well.
-    pub error: Option<Error>,
+struct Trouble {
+    /// Items were given up.
+    lost: Option<Error>,
+    /// Items are held that could not go.
+    down: Option<Error>,
 }
 
 impl Leg {
-    pub(super) fn new(exporter: AnyExporter, info: Info, instance: u128) -> Self {
-        let name = info.name.into();
-        Self { exporter, name, instance, work: Mutex::default(), wake: Notify::new() }
+    pub(super) fn new(exporter: AnyExporter, name: &str, options: LegOptions, instance: u128) -> Self {
+        let (queue, ledger, requests) = Default::default();
+        let work = Work { options, queue, ledger, requests, sequence: 0, held_up: false };
+        let (wake, mapper) = (Notify::new(), OnceLock::new());
+        Self { exporter, name: name.into(), instance, work: Mutex::new(work), wake, mapper }
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn ledger(&self) -> Ledger {
+        self.work().ledger
+    }
+
+    /// Changes settings, for the next batch.
+    pub(super) fn update(&self, patch: &LegPatch) {
+        let mut work = self.work();
+        work.options.apply(patch);
+        work.make_room();
+        drop(work);
+        self.wake.notify_one();
     }
 
     /// Gives it a snapshot. Never waits for the backend.
@@ -117,46 +97,27 @@ impl Leg {
     /// Both at once, so that who asks is told what became of the snapshot.
     fn give(&self, metrics: &Arc<ProfileMetrics>, request: Option<Request>) {
         let mut work = self.work();
-        work.books.accepted += metrics.len() as u64;
-        work.keep(metrics.clone());
+        work.ledger.accept(metrics.len());
+        work.queue.push(metrics.clone());
+        work.make_room();
         work.requests.extend(request);
         drop(work);
         self.wake.notify_one();
     }
 
-    /// The state of the books, and why not all is well.
-    pub(super) fn report(&self, error: Option<Error>) -> LegReport {
-        let Books { accepted, exported, rejected, merged, dropped, buffered } = self.work().books;
-        LegReport {
-            name: self.name.to_string(),
-            accepted,
-            exported,
-            rejected,
-            merged,
-            dropped,
-            buffered,
-            error,
-        }
-    }
-
     /// Sends what it is given, until it is asked to stop.
     pub(super) async fn run(self: Arc<Self>) {
-        // What went wrong since somebody asked, unless it was made good.
-        let mut trouble = Ok(());
+        let mut trouble = Trouble::default();
+        let mut last = Instant::now();
         loop {
-            self.wake.notified().await;
-            let (requests, next) = self.work().take();
-            if let Some((metrics, sequence)) = next {
-                match self.send(metrics, sequence).await {
-                    Ok(()) if trouble.as_ref().is_err_and(Error::is_retryable) => trouble = Ok(()),
-                    Ok(()) => {}
-                    failed => trouble = failed,
-                }
-            }
+            self.woken(last).await;
+            let Some((waiting, requests)) = self.work().begin(last.elapsed()) else { continue };
+            last = Instant::now();
+            self.send_all(waiting, &mut trouble).await;
             // Everyone who asks is told.
             let told = match requests.is_empty() {
-                true => Ok(()),
-                false => std::mem::replace(&mut trouble, Ok(())),
+                true => None,
+                false => std::mem::take(&mut trouble).tell(),
             };
             let mut stop = false;
             for request in requests {
@@ -166,7 +127,7 @@ impl Leg {
                 };
                 stop |= request.shutdown;
                 let again = |error: &Error| Err(Error::new(error.kind(), error.message().to_owned()));
-                request.done.set(told.as_ref().map_or_else(again, |()| finished));
+                request.done.set(told.as_ref().map_or(finished.map_err(Error::from).flatten(), again));
             }
             if stop {
                 return;
@@ -174,96 +135,151 @@ impl Leg {
         }
     }
 
-    async fn send(&self, metrics: Arc<ProfileMetrics>, sequence: u64) -> Result<()> {
-        let id = BatchId { instance: self.instance, leg: self.name.clone(), sequence, part: 0 };
-        let items = metrics.len() as u64;
-        let batch = Batch::new(id, Signal::Metrics(metrics.clone()));
-        let answer = match quietly(|| self.exporter.capability().metrics) {
-            Some(true) => caught(|| self.exporter.export(batch)).await,
-            Some(false) => Err(Error::new(ErrorKind::Unsupported, "the exporter does not take metrics")),
-            None => Err(panicked()),
+    /// Something came or changed, or what waits has waited for long enough.
+    async fn woken(&self, last: Instant) {
+        let interval = self.work().options.flush_interval;
+        match interval {
+            None => self.wake.notified().await,
+            Some(interval) => {
+                let left = interval.saturating_sub(last.elapsed());
+                let _ = tokio::time::timeout(left, self.wake.notified()).await;
+            }
+        }
+    }
+
+    /// Sends so many snapshots, the oldest first, until one can't go.
+    async fn send_all(&self, waiting: usize, trouble: &mut Trouble) {
+        trouble.down = None;
+        for _ in 0..waiting {
+            let Some(next) = self.work().queue.pop() else { break };
+            self.send(next, trouble).await;
+            if trouble.down.is_some() {
+                break;
+            }
+        }
+        self.work().held_up = trouble.down.is_some();
+    }
+
+    /// Sends a snapshot in as many batches as it takes.
+    async fn send(&self, mut waiting: Waiting, trouble: &mut Trouble) {
+        let id = waiting.id.take().unwrap_or_else(|| self.next_id());
+        let whole = |waiting: Waiting| Batch::new(id, Signal::Metrics(waiting.metrics));
+        let capability = match quietly(|| self.exporter.capability()) {
+            Ok(capability) if capability.metrics => capability,
+            Ok(_) => {
+                let error = Error::new(ErrorKind::Unsupported, "the exporter does not take metrics");
+                return self.lose(&whole(waiting), DropReason::Unsupported, error, trouble);
+            }
+            Err(panicked) => {
+                return self.lose(&whole(waiting), DropReason::Panicked, panicked.into(), trouble);
+            }
         };
-        if let Err(error) = &answer {
-            tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
+        let Some(waiting) = self.mapped(waiting, capability.mapping) else { return };
+        let mut parts = Parts::new(whole(waiting));
+        while let Some(part) = parts.next(self.batch_size(capability)) {
+            match caught(|| self.exporter.export(part.clone())).await {
+                Ok(Ok(receipt)) => self.work().ledger.export(part.len(), receipt.rejected),
+                Ok(Err(error)) => match error.kind() {
+                    ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => {}
+                    // A breaker that is open sent nothing, and will close.
+                    kind if error.is_retryable() || kind == ErrorKind::CircuitOpen => {
+                        return self.put_back(&part, error, trouble);
+                    }
+                    ErrorKind::PayloadTooLarge => self.lose(&part, DropReason::TooLarge, error, trouble),
+                    ErrorKind::Unsupported => self.lose(&part, DropReason::Unsupported, error, trouble),
+                    _ => self.lose(&part, DropReason::Refused, error, trouble),
+                },
+                Err(panicked) => self.lose(&part, DropReason::Panicked, panicked.into(), trouble),
+            }
         }
+    }
+
+    /// What is sent of what was recorded; `None` where nothing is.
+    fn mapped(&self, waiting: Waiting, asked_for: Option<&'static Mapping>) -> Option<Waiting> {
+        let mapper = self.mapper.get_or_init(|| match (&self.work().options.mapping, asked_for) {
+            (Some(mapping), _) => Mapper::new(mapping.clone()),
+            (None, Some(mapping)) => Mapper::new(mapping),
+            (None, None) => Mapper::new(Mapping::default()),
+        });
+        if waiting.mapped || mapper.is_empty() {
+            return Some(waiting);
+        }
+        let Mapped { metrics, unselected, filtered } = mapper.apply(&waiting.metrics);
+        self.work().ledger.map(waiting.metrics.len(), unselected, metrics.len() + filtered, filtered);
+        (!metrics.is_empty()).then(|| Waiting { metrics: Arc::new(metrics), mapped: true, ..waiting })
+    }
+
+    fn next_id(&self) -> BatchId {
         let mut work = self.work();
-        work.books.buffered -= items;
-        match answer {
-            Ok(receipt) => {
-                let rejected = (receipt.rejected as u64).min(items);
-                work.books.rejected += rejected;
-                work.books.exported += items - rejected;
-                Ok(())
-            }
-            Err(error) => {
-                match error.is_retryable() {
-                    true => work.put_back(metrics),
-                    false => work.books.dropped += items,
-                }
-                Err(error)
-            }
+        work.sequence += 1;
+        BatchId { instance: self.instance, leg: self.name.clone(), sequence: work.sequence, part: 0 }
+    }
+
+    fn batch_size(&self, capability: Capability) -> usize {
+        let limits = [self.work().options.batch_size, capability.max_items];
+        limits.into_iter().flatten().min().unwrap_or(usize::MAX)
+    }
+
+    /// Trying again would not help.
+    fn lose(&self, part: &Batch, reason: DropReason, error: Error, trouble: &mut Trouble) {
+        self.work().ledger.give_up(part.len(), reason);
+        let (exporter, items) = (&*self.name, part.len());
+        tracing::warn!(target: "exporters", exporter, items, %reason, %error, "an export failed; its items are lost");
+        trouble.lost.get_or_insert(error);
+    }
+
+    /// Holds a part again that could not go, and all that comes after it.
+    fn put_back(&self, part: &Batch, error: Error, trouble: &mut Trouble) {
+        tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
+        let Some(metrics) = part.metrics() else { return };
+        let slice = |range: std::ops::Range<usize>| match range.len() == metrics.len() {
+            true => metrics.clone(),
+            false => Arc::new(metrics.slice(range)),
+        };
+        let mapped = self.mapper.get().is_some_and(|mapper| !mapper.is_empty());
+        let tried = Waiting { metrics: slice(part.range()), id: Some(part.id().clone()), mapped };
+        let rest = Waiting { metrics: slice(part.range().end..metrics.len()), id: None, mapped };
+        let mut work = self.work();
+        work.ledger.attempts_unknown += u64::from(error.kind() == ErrorKind::Timeout);
+        if !rest.metrics.is_empty() {
+            work.queue.put_back(rest);
         }
+        work.queue.put_back(tried);
+        work.make_room();
+        trouble.down = Some(error);
     }
 }
 
 impl Work {
-    /// Who asked, and the snapshot to be sent with its number.
-    fn take(&mut self) -> (Vec<Request>, Option<(Arc<ProfileMetrics>, u64)>) {
-        let next = self.pending.take().map(|metrics| {
-            self.sequence += 1;
-            (metrics, self.sequence)
-        });
-        (std::mem::take(&mut self.requests), next)
-    }
-
-    /// Holds a snapshot, merged with one that has not gone yet.
-    fn keep(&mut self, later: Arc<ProfileMetrics>) {
-        self.books.buffered += later.len() as u64;
-        let earlier = self.pending.replace(later);
-        earlier.into_iter().for_each(|earlier| self.merge(&earlier));
-    }
-
-    /// Holds a snapshot again that could not be sent.
-    fn put_back(&mut self, earlier: Arc<ProfileMetrics>) {
-        self.books.buffered += earlier.len() as u64;
-        match self.pending {
-            Some(_) => self.merge(&earlier),
-            None => self.pending = Some(earlier),
+    /// If it is time to send: how many snapshots wait, and who asked.
+    fn begin(&mut self, since: Duration) -> Option<(usize, Vec<Request>)> {
+        let due = self.options.flush_interval.is_none_or(|interval| since >= interval);
+        if !due && !self.queue.is_over(self.options.queue_size) && self.requests.is_empty() {
+            return None;
         }
+        self.held_up = true;
+        Some((self.queue.len(), std::mem::take(&mut self.requests)))
     }
 
-    fn merge(&mut self, earlier: &ProfileMetrics) {
-        if let Some(later) = &mut self.pending {
-            let merged = Arc::make_mut(later).absorb(earlier) as u64;
-            self.books.merged += merged;
-            self.books.buffered -= merged;
+    /// Where too much waits, it is sent; or merged, while it can't be.
+    fn make_room(&mut self) {
+        let limit = self.options.queue_size;
+        if !self.held_up {
+            // Until the task has begun to send, so that no more comes in.
+            self.held_up = self.queue.is_over(limit);
+            return;
         }
+        let absorbed = self.queue.shrink(limit);
+        self.ledger.merge(absorbed.merged);
+        self.ledger.give_up(absorbed.left_out, DropReason::Overflow);
     }
 }
 
-/// Runs foreign code, from making the future to dropping it; a panic is its error, and costs nothing else.
-async fn caught<T, F: Future<Output = Result<T>>>(make: impl FnOnce() -> F) -> Result<T> {
-    let mut future = quietly(|| Box::pin(make())).ok_or_else(panicked)?;
-    let answer = std::future::poll_fn(|cx| {
-        quietly(|| future.as_mut().poll(cx)).unwrap_or_else(|| Poll::Ready(Err(panicked())))
-    })
-    .await;
-    // What the backend answered stands, whatever happens now.
-    let _ = quietly(|| drop(future));
-    answer
+impl Trouble {
+    fn tell(self) -> Option<Error> {
+        self.lost.or(self.down)
+    }
 }
 
-fn panicked() -> Error {
-    Error::new(ErrorKind::Unexpected, "the exporter panicked")
-}
-
-/// `None` where `f` panicked.
-fn quietly<T>(f: impl FnOnce() -> T) -> Option<T> {
-    let result = catch_unwind(AssertUnwindSafe(f));
-    let drop_payload = |payload| {
-        // What it panicked with may panic when it is dropped, and so on.
-        let worse = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-        worse.unwrap_or_else(std::mem::forget);
-    };
-    result.map_err(drop_payload).ok()
-}
+#[cfg(test)]
+mod tests;

@@ -2,17 +2,26 @@
 
 mod builder;
 mod exit;
+mod foreign;
+mod ledger;
 mod leg;
+mod options;
+mod parts;
+mod queue;
 mod report;
+mod request;
 mod runtime;
+#[cfg(test)]
+mod sample;
 mod test_profiler;
 
 pub use builder::Builder;
-pub use leg::LegReport;
+pub use ledger::{DropReason, Dropped, Ledger};
+pub use options::{LegOptions, LegPatch};
 pub use report::{Report, report};
 pub use test_profiler::{TestProfiler, test};
 
-use crate::{ProfileMetrics, Result};
+use crate::{Error, ProfileMetrics, Result};
 use runtime::Runtime;
 use std::{
     net::SocketAddr,
@@ -111,6 +120,20 @@ impl Profiler {
         }
     }
 
+    /// What became of everything that each exporter was given, by its name, in the order in which they were added. Adds up at any
+    /// moment, also after [`shutdown`](Self::shutdown).
+    pub fn ledger(&self) -> Vec<(String, Ledger)> {
+        self.0.as_ref().map(|runtime| runtime.ledger()).unwrap_or_default()
+    }
+
+    /// Changes settings of the exporter called `leg`, from its next batch on.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) where none is called that, or for a size or a duration of zero.
+    pub fn update_config(&self, leg: &str, patch: LegPatch) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |runtime| runtime.update_config(leg, &patch))
+    }
+
     /// Stops recording, gives the exporters what was recorded, and stops them, at the latest at the deadline. A second call
     /// does nothing.
     pub fn shutdown(&self, deadline: Duration) -> ShutdownReport {
@@ -131,6 +154,18 @@ impl Profiler {
 pub struct ShutdownReport {
     /// One entry per exporter that is sent batches.
     pub legs: Vec<LegReport>,
+}
+
+/// What became of one exporter's items.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LegReport {
+    /// The exporter's name.
+    pub name: String,
+    /// Its books; what it still held when the deadline came is [`buffered`](Ledger::buffered).
+    pub ledger: Ledger,
+    /// Why not all is well.
+    pub error: Option<Error>,
 }
 
 impl ShutdownReport {

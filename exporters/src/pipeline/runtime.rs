@@ -1,12 +1,13 @@
 //! Our threads: one ends intervals and runs no foreign code, one serves scrapes, and each exporter has one, since it may block.
 
-use super::{Builder, ShutdownReport, after, exit, leg::Leg};
+use super::{Builder, Ledger, LegPatch, LegReport, ShutdownReport, after, exit, leg::Leg, request::Done};
 use crate::{
     Error, ErrorKind, ProfileMetrics, Resource, Result, clock,
     record::{
         self, histogram,
         snapshot::{Collector, Whose},
     },
+    settings::nearest,
 };
 use std::{
     hash::{BuildHasher, RandomState},
@@ -48,7 +49,7 @@ impl Runtime {
         let legs: Vec<_> = builder
             .exporters
             .into_iter()
-            .map(|(exporter, info)| Arc::new(Leg::new(exporter, info, instance)))
+            .map(|(exporter, name, options)| Arc::new(Leg::new(exporter, &name, options, instance)))
             .collect();
 
         #[cfg_attr(not(feature = "prometheus"), expect(unused_mut))]
@@ -178,6 +179,29 @@ impl Runtime {
         self.shut_down.load(Relaxed)
     }
 
+    pub(super) fn ledger(&self) -> Vec<(String, Ledger)> {
+        if self.abandoned.load(Relaxed) {
+            return Vec::new();
+        }
+        self.legs.iter().map(|leg| (leg.name().to_owned(), leg.ledger())).collect()
+    }
+
+    pub(super) fn update_config(&self, name: &str, patch: &LegPatch) -> Result<()> {
+        patch.check().map_err(|error| error.with_context("exporter", name))?;
+        if self.abandoned.load(Relaxed) {
+            return Ok(());
+        }
+        if let Some(leg) = self.legs.iter().find(|leg| leg.name() == name) {
+            leg.update(patch);
+            return Ok(());
+        }
+        let names: Vec<&str> = self.legs.iter().map(|leg| leg.name()).collect();
+        let message = format!("no exporter has that name{}", nearest(name, &names));
+        Err(Error::new(ErrorKind::ConfigInvalid, message)
+            .with_context("exporter", name)
+            .with_context("there are", names.join(", ")))
+    }
+
     pub(super) fn flush(&self, deadline: Instant) -> Result<()> {
         if self.is_shut_down() {
             return Ok(());
@@ -196,8 +220,11 @@ impl Runtime {
         *self.stopping() = true;
         self.stop_draining.notify_all();
         let requests = self.drain(|leg, metrics| leg.request(metrics, true));
-        let legs =
-            self.legs.iter().zip(requests).map(|(leg, done)| leg.report(done.wait(deadline).err())).collect();
+        let report = |(leg, done): (&Arc<Leg>, Arc<Done>)| {
+            let error = done.wait(deadline).err();
+            LegReport { name: leg.name().to_owned(), ledger: leg.ledger(), error }
+        };
+        let legs = self.legs.iter().zip(requests).map(report).collect();
         self.stop_exporting.send_replace(true);
         ShutdownReport { legs }
     }

@@ -237,6 +237,7 @@ impl<'de> Deserializer<'de> for De {
             "false" => visitor.visit_bool(false),
             "1" if variable => visitor.visit_bool(true),
             "0" if variable => visitor.visit_bool(false),
+            _ if variable => Err(Wrong::new("expected 1, true, 0 or false")),
             _ => Err(Wrong::new("expected true or false")),
         })
     }

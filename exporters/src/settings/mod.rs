@@ -12,7 +12,7 @@ mod wrong;
 pub use endpoint::Endpoint;
 pub(crate) use node::{Key, Node, Origin, Value};
 pub(crate) use scope::{Environment, Scope, variable_name};
-pub(crate) use units::{DURATION, parse_duration};
+
 pub use units::{duration, size};
 pub(crate) use wrong::{Wrong, nearest};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What [`duration`] takes, for error messages.
-pub(crate) const DURATION: &str = "a duration such as 500ms, 10s, 1m or 1h";
+pub(crate) const DURATION: &str = "a duration such as 500ms, 10s or 1m";
 /// What [`size`] takes, for error messages.
 pub(crate) const SIZE: &str = "a size such as 512B, 64kB, 100MB or 1GiB";
 
@@ -43,7 +43,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
         _ => return None,
     };
     let bytes = number * factor as f64;
-    (rest.is_empty() && bytes >= 1.0 && bytes < 1e18).then_some(bytes as u64)
+    (rest.is_empty() && (1.0..1e18).contains(&bytes)).then_some(bytes as u64)
 }
 
 /// The first number and unit of `text`, and what comes after them.

@@ -5,7 +5,7 @@ use super::{
     scripted::{Gate, Scripted, Step},
     work_times,
 };
-use exporters::{ErrorKind, MemoryExporter, Profiler, prometheus::PrometheusConfig};
+use exporters::{DropReason, ErrorKind, LegOptions, MemoryExporter, Profiler, prometheus::PrometheusConfig};
 use std::time::{Duration, Instant};
 use tests::until;
 
@@ -23,7 +23,11 @@ fn a_panic_in_export_costs_that_batch_alone() {
         }
         let report = profiler.shutdown(LONG);
         report.legs.iter().for_each(assert_balanced);
-        assert_eq!((report.legs[0].dropped > 0, report.legs[1].dropped), (true, 0));
+        let lost = bad.refused().iter().map(|batch| batch.len() as u64).sum();
+        assert_eq!(
+            (report.legs[0].ledger.dropped.of(DropReason::Panicked), report.legs[1].ledger.dropped.total()),
+            (lost, 0)
+        );
         assert_exact(&good.batches(), 40);
         assert_eq!((changes(&bad.taken()), changes(&bad.refused())), ((20, 20), (20, 20)), "{step:?}");
     }
@@ -76,8 +80,9 @@ fn exporters_that_never_answer_share_one_deadline() {
         let never = Gate::default();
         let good = MemoryExporter::new();
         let mut builder = Profiler::builder();
-        for _ in 0..holes {
-            builder = builder.exporter(Scripted::new("hole", [Step::Wait(never.clone())]));
+        for hole in 0..holes {
+            let options = LegOptions::default().with_name(format!("hole-{hole}"));
+            builder = builder.exporter_with(Scripted::new("hole", [Step::Wait(never.clone())]), options);
         }
         let profiler = builder.exporter(good.clone()).start().unwrap();
         work_times(10);
@@ -88,14 +93,14 @@ fn exporters_that_never_answer_share_one_deadline() {
         report.legs.iter().for_each(assert_balanced);
         for leg in &report.legs[..holes] {
             assert_eq!(leg.error.as_ref().map(|error| error.kind()), Some(ErrorKind::Timeout));
-            assert_eq!((leg.buffered, leg.exported), (leg.accepted, 0));
+            assert_eq!((leg.ledger.buffered, leg.ledger.exported), (leg.ledger.accepted, 0));
         }
         let last = &report.legs[holes];
-        assert!(last.error.is_none() && last.buffered == 0, "{last:?}");
+        assert!(last.error.is_none() && last.ledger.buffered == 0, "{last:?}");
         assert_exact(&good.batches(), 10);
         // A second one does nothing, and does not wait.
         assert!(profiler.shutdown(LONG).legs.is_empty());
-        assert!(report.into_result().unwrap_err().to_string().contains("exporter: hole"));
+        assert!(report.into_result().unwrap_err().to_string().contains("exporter: hole-0"));
     }
 }
 
@@ -144,6 +149,6 @@ fn an_exporter_that_never_ends_is_left_behind() {
     assert_balanced(&leg);
     assert_eq!(leg.error.map(|error| error.kind()), Some(ErrorKind::Timeout));
     // It hangs in the flush; what came later is still held.
-    assert!(leg.exported > 0 && leg.buffered > 0);
+    assert!(leg.ledger.exported > 0 && leg.ledger.buffered > 0);
     assert_exact(&hole.taken(), 10);
 }

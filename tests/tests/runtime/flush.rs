@@ -5,7 +5,7 @@ use super::{
     scripted::{Gate, Scripted, Step},
     work_times,
 };
-use exporters::{ErrorKind, MemoryExporter, Profiler};
+use exporters::{DropReason, ErrorKind, LegOptions, MemoryExporter, Profiler};
 use std::{thread, time::Duration};
 
 #[test]
@@ -51,7 +51,10 @@ fn every_flush_sends_what_is_new() {
 /// Two threads that record while `meanwhile` runs, with intervals as short as they get.
 fn busy(exporter: &Scripted, meanwhile: impl FnOnce(&Profiler)) -> exporters::LegReport {
     let interval = Duration::from_millis(1);
-    let profiler = Profiler::builder().interval(interval).exporter(exporter.clone()).start().unwrap();
+    // So that what waits is merged.
+    let options = LegOptions::default().with_queue_size(1);
+    let builder = Profiler::builder().interval(interval).exporter_with(exporter.clone(), options);
+    let profiler = builder.start().unwrap();
     thread::scope(|scope| {
         (0..2).for_each(|_| drop(scope.spawn(|| work_times(50_000))));
         meanwhile(&profiler);
@@ -75,7 +78,8 @@ fn a_backend_that_fails_for_a_while_gets_the_exact_sums_later() {
         }
     });
     assert_exact(&exporter.taken(), 100_000);
-    assert!(leg.merged > 0 && leg.dropped == 0 && leg.buffered == 0, "{leg:?}");
+    let ledger = leg.ledger;
+    assert!(ledger.merged > 0 && ledger.dropped.total() == 0 && ledger.buffered == 0, "{ledger:?}");
 }
 
 #[test]
@@ -91,7 +95,8 @@ fn a_backend_that_stalls_gets_the_exact_sums_later() {
         profiler.flush(LONG).unwrap();
     });
     assert_exact(&exporter.taken(), 100_000);
-    assert!(leg.merged > 0 && leg.dropped == 0 && leg.buffered == 0, "{leg:?}");
+    let ledger = leg.ledger;
+    assert!(ledger.merged > 0 && ledger.dropped.total() == 0 && ledger.buffered == 0, "{ledger:?}");
 }
 
 #[test]
@@ -106,7 +111,8 @@ fn what_no_retry_would_cure_is_dropped_and_told() {
     work_times(40);
     let leg = profiler.shutdown(LONG).legs.pop().unwrap();
     assert_balanced(&leg);
-    assert_eq!(leg.dropped, exporter.refused()[0].len() as u64);
+    let refused = exporter.refused()[0].len() as u64;
+    assert_eq!((leg.ledger.dropped.of(DropReason::Refused), leg.ledger.dropped.total()), (refused, refused));
     assert_eq!((changes(&exporter.taken()), changes(&exporter.refused())), ((50, 50), (20, 20)));
 }
 
@@ -119,22 +125,28 @@ fn refused_items_are_counted_and_never_more_than_there_were() {
     let leg = profiler.shutdown(LONG).legs.pop().unwrap();
     assert_balanced(&leg);
     let lens: Vec<_> = exporter.taken().iter().map(|batch| batch.len() as u64).collect();
-    assert_eq!((leg.exported, leg.rejected), (lens[0] - 3, lens[1] + 3));
+    assert_eq!((leg.ledger.exported, leg.ledger.rejected), (lens[0] - 3, lens[1] + 3));
 }
 
 #[test]
 fn what_fails_until_the_end_is_still_held() {
     let _alone = alone();
-    let exporter = Scripted::new("down", (0..3).map(|_| Step::Fail(ErrorKind::Unavailable)));
-    let profiler = Profiler::builder().exporter(exporter.clone()).start().unwrap();
-    work_times(10);
-    (0..2).for_each(|_| assert!(profiler.flush(LONG).is_err()));
-    let leg = profiler.shutdown(LONG).legs.pop().unwrap();
-    assert_balanced(&leg);
-    let last = exporter.refused().pop().unwrap();
-    assert_eq!(changes(std::slice::from_ref(&last)), (10, 10));
-    assert_eq!(leg.buffered, last.len() as u64);
-    assert_eq!(leg.error.map(|error| error.kind()), Some(ErrorKind::Unavailable));
+    for queue_size in [1, usize::MAX] {
+        let exporter = Scripted::new("down", (0..3).map(|_| Step::Fail(ErrorKind::Unavailable)));
+        let options = LegOptions::default().with_queue_size(queue_size);
+        let profiler = Profiler::builder().exporter_with(exporter.clone(), options).start().unwrap();
+        work_times(10);
+        (0..2).for_each(|_| assert!(profiler.flush(LONG).is_err()));
+        let leg = profiler.shutdown(LONG).legs.pop().unwrap();
+        assert_balanced(&leg);
+        let last = exporter.refused().pop().unwrap();
+        assert_eq!(changes(std::slice::from_ref(&last)), (10, 10));
+        // The snapshots wait one by one while there is room, else as one.
+        let snapshots = if queue_size == 1 { 1 } else { 3 };
+        assert_eq!(leg.ledger.buffered, snapshots * last.len() as u64);
+        assert_eq!(leg.ledger.merged, (3 - snapshots) * last.len() as u64);
+        assert_eq!(leg.error.map(|error| error.kind()), Some(ErrorKind::Unavailable));
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(crate) enum Step {
     /// The request succeeds; so many items were refused.
     Reject(usize),
     Fail(ErrorKind),
+    /// The batch is too large; so many items would fit.
+    TooLarge(Option<usize>),
     /// Waits for the gate, then succeeds.
     Wait(Gate),
     /// The same, without letting go of the thread.
@@ -72,6 +74,9 @@ pub(crate) struct Scripted(Arc<State>);
 #[derive(Debug)]
 struct State {
     name: &'static str,
+    /// The most items it takes at once, and whether it says where it stopped.
+    most: usize,
+    tells: bool,
     /// For one export each; then they succeed.
     exports: Mutex<VecDeque<Step>>,
     flush: Step,
@@ -91,15 +96,17 @@ impl Scripted {
         flush: Step,
         shutdown: Step,
     ) -> Self {
-        let exports = Mutex::new(exports.into_iter().collect());
         Self(Arc::new(State {
-            name,
-            exports,
+            exports: Mutex::new(exports.into_iter().collect()),
             flush,
             shutdown,
-            taken: Mutex::default(),
-            refused: Mutex::default(),
+            ..State::new(name)
         }))
+    }
+
+    /// Takes no batch of more than `most` items; `tells` how many fit.
+    pub(crate) fn taking(most: usize, tells: bool) -> Self {
+        Self(Arc::new(State { most, tells, ..State::new("scripted") }))
     }
 
     /// What it succeeded with.
@@ -110,6 +117,21 @@ impl Scripted {
     /// What it failed with.
     pub(crate) fn refused(&self) -> Vec<Batch> {
         self.0.refused.lock().unwrap().clone()
+    }
+}
+
+impl State {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            most: usize::MAX,
+            tells: false,
+            exports: Mutex::default(),
+            flush: Step::Succeed,
+            shutdown: Step::Succeed,
+            taken: Mutex::default(),
+            refused: Mutex::default(),
+        }
     }
 }
 
@@ -138,6 +160,10 @@ impl<T: Clone + Unpin> Future for Doing<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         match &self.0 {
             Step::Fail(kind) => Poll::Ready(Err(Error::new(*kind, "as the test has it"))),
+            Step::TooLarge(fitting) => {
+                let error = Error::new(ErrorKind::PayloadTooLarge, "as the test has it");
+                Poll::Ready(Err(fitting.iter().fold(error, |error, items| error.with_fitting(*items))))
+            }
             Step::Panic => resume_unwind(Box::new(())),
             Step::PanicTwice => resume_unwind(Box::new(PanicsInDrop)),
             _ => {
@@ -179,9 +205,13 @@ impl Exporter for Scripted {
     }
 
     fn export(&self, batch: Batch) -> impl Future<Output = Result<Receipt>> + Send {
-        let step = self.0.exports.lock().unwrap().pop_front().unwrap_or(Step::Succeed);
+        let mut step = self.0.exports.lock().unwrap().pop_front().unwrap_or(Step::Succeed);
+        if batch.len() > self.0.most {
+            step = Step::TooLarge(self.0.tells.then_some(self.0.most));
+        }
         let rejected = if let Step::Reject(items) = step { items } else { 0 };
-        let fails = matches!(step, Step::Fail(_) | Step::Panic | Step::PanicTwice | Step::PanicAtOnce);
+        use Step::{Fail, Panic, PanicAtOnce, PanicTwice, TooLarge};
+        let fails = matches!(step, Fail(_) | TooLarge(_) | Panic | PanicTwice | PanicAtOnce);
         let place = if fails { &self.0.refused } else { &self.0.taken };
         place.lock().unwrap().push(batch.clone());
         Doing::new(step, Receipt::accepted(batch.len()).with_rejected(rejected))

@@ -1,10 +1,13 @@
 //! `PrometheusConfig`: every setting of the scrape endpoint, checked before anything is opened.
 
-use crate::{Error, ErrorKind, Result};
-use serde::Deserialize;
+use crate::{Error, ErrorKind, Result, settings::Environment};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, Unexpected},
+};
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 /// Settings of [`PrometheusExporter`](super::PrometheusExporter); all have defaults.
@@ -13,6 +16,8 @@ use std::{
 #[serde(default, deny_unknown_fields)]
 pub struct PrometheusConfig {
     /// Where to listen. Default: `127.0.0.1:9464`; port 0 takes a free one.
+    #[serde(deserialize_with = "address")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub listen: SocketAddr,
     /// The path that is answered. Default: `/metrics`.
     #[serde(alias = "metrics_path")]
@@ -60,6 +65,30 @@ impl Default for PrometheusConfig {
 }
 
 impl PrometheusConfig {
+    /// Takes the address from `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT`; tells whether either is set.
+    pub(crate) fn listen_from_env(&mut self, environment: &Environment) -> Result<bool> {
+        let wrong = |variable, takes| {
+            Error::new(ErrorKind::ConfigInvalid, "an environment variable has a value that makes no sense")
+                .with_context("variable", variable)
+                .with_context("it takes", takes)
+        };
+        let (host, port) = ("OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT");
+        let ip = |text: &str| match text {
+            "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+            text => text.parse::<IpAddr>().ok(),
+        };
+        let mut any = false;
+        if let Some(text) = environment.get(host) {
+            self.listen.set_ip(ip(text.trim()).ok_or_else(|| wrong(host, "an IP address or localhost"))?);
+            any = true;
+        }
+        if let Some(text) = environment.get(port) {
+            self.listen.set_port(text.trim().parse().map_err(|_| wrong(port, "a port, 0 to 65535"))?);
+            any = true;
+        }
+        Ok(any)
+    }
+
     /// Checks everything that a type cannot.
     pub(super) fn check(&self) -> Result<()> {
         let wrong = |message| Err(Error::new(ErrorKind::ConfigInvalid, message));
@@ -92,6 +121,12 @@ impl PrometheusConfig {
             )
         })
     }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = || D::Error::invalid_value(Unexpected::Str(""), &"an address such as 127.0.0.1:9464");
+    text.trim().parse().map_err(|_| wrong())
 }
 
 #[cfg(test)]

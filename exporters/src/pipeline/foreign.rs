@@ -1,0 +1,40 @@
+//! Code that is not ours, run so that a panic in it costs nothing else.
+
+use crate::{Error, ErrorKind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
+};
+
+/// It panicked.
+#[derive(Debug)]
+pub(super) struct Panicked;
+
+impl From<Panicked> for Error {
+    fn from(Panicked: Panicked) -> Self {
+        Error::new(ErrorKind::Unexpected, "the exporter panicked")
+    }
+}
+
+/// Runs a future from making it to dropping it.
+pub(super) async fn caught<T, F: Future<Output = T>>(make: impl FnOnce() -> F) -> Result<T, Panicked> {
+    let mut future = quietly(|| Box::pin(make()))?;
+    let answer = std::future::poll_fn(|cx| match quietly(|| future.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panicked) => Poll::Ready(Err(panicked)),
+    })
+    .await;
+    // What the backend answered stands, whatever happens now.
+    let _ = quietly(|| drop(future));
+    answer
+}
+
+/// Runs a function.
+pub(super) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        // What it panicked with may panic when it is dropped, and so on.
+        let worse = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        worse.unwrap_or_else(std::mem::forget);
+        Panicked
+    })
+}

@@ -1,0 +1,308 @@
+//! A leg before a backend that answers as it likes: the books add up, and nothing is lost or sent twice.
+
+use super::*;
+use crate::{
+    Health, Info, Receipt, Result,
+    pipeline::sample::{changes, snapshot},
+};
+use proptest::{collection::vec, option, prelude::*};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    panic::resume_unwind,
+};
+use tokio::task::yield_now;
+
+/// The most items it takes at once.
+const MOST: usize = 12;
+
+/// What the backend answers to one batch.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Take,
+    /// All but so many, the last ones.
+    Reject(usize),
+    Fail(ErrorKind),
+    TooLarge(Option<usize>),
+    Panic,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Backend(Arc<Mutex<Log>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    /// For one batch each, and how often it is busy before; then all are taken at once.
+    answers: VecDeque<(Answer, u8)>,
+    /// Every batch there was, with what it held, in order.
+    tried: Vec<(BatchId, Vec<(usize, u64)>)>,
+    taken: Vec<(usize, u64)>,
+    /// Refused, in whatever way.
+    lost: Vec<(usize, u64)>,
+    /// How the books are to be.
+    expected: Ledger,
+}
+
+impl Log {
+    fn answer(&mut self, batch: &Batch, answer: Answer) -> Result<Receipt> {
+        let items = changes(batch);
+        let fail = |kind| Err(Error::new(kind, "as the test has it"));
+        let expected = &mut self.expected;
+        self.tried.push((batch.id().clone(), items.clone()));
+        let (reason, kind) = match answer {
+            Answer::Take | Answer::Reject(_) => {
+                let rejected = if let Answer::Reject(items) = answer { items } else { 0 };
+                let (taken, lost) = items.split_at(items.len().saturating_sub(rejected));
+                self.taken.extend_from_slice(taken);
+                self.lost.extend_from_slice(lost);
+                expected.exported += taken.len() as u64;
+                expected.rejected += lost.len() as u64;
+                return Ok(Receipt::accepted(batch.len()).with_rejected(rejected));
+            }
+            Answer::TooLarge(fitting) if items.len() > 1 => {
+                let error = Error::new(ErrorKind::PayloadTooLarge, "as the test has it");
+                return Err(match fitting {
+                    Some(items) => error.with_fitting(items),
+                    None => error,
+                });
+            }
+            Answer::Fail(ErrorKind::Timeout) => {
+                expected.attempts_unknown += 1;
+                return fail(ErrorKind::Timeout);
+            }
+            Answer::Fail(
+                kind @ (ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::CircuitOpen),
+            ) => {
+                return fail(kind);
+            }
+            Answer::Fail(kind) => (DropReason::Refused, kind),
+            Answer::TooLarge(_) => (DropReason::TooLarge, ErrorKind::PayloadTooLarge),
+            Answer::Panic => (DropReason::Panicked, ErrorKind::Unexpected),
+        };
+        expected.buffered += items.len() as u64;
+        expected.give_up(items.len(), reason);
+        self.lost.extend(items);
+        if reason == DropReason::Panicked {
+            resume_unwind(Box::new(()));
+        }
+        fail(kind)
+    }
+}
+
+impl Backend {
+    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let backend = Self::default();
+        backend.log().answers = answers.into_iter().map(|answer| (answer, 0)).collect();
+        backend
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn parts(&self) -> Vec<(u64, u64, usize)> {
+        let number = |(id, items): &(BatchId, Vec<_>)| (id.sequence, id.part, items.len());
+        self.log().tried.iter().map(number).collect()
+    }
+}
+
+impl Exporter for Backend {
+    fn info(&self) -> Info {
+        Info::new("backend")
+    }
+    fn capability(&self) -> Capability {
+        Capability::METRICS.with_max_items(MOST)
+    }
+    async fn export(&self, batch: Batch) -> Result<Receipt> {
+        let (answer, busy) = self.log().answers.pop_front().unwrap_or((Answer::Take, 0));
+        for _ in 0..busy {
+            yield_now().await;
+        }
+        self.log().answer(&batch, answer)
+    }
+    async fn health(&self) -> Health {
+        Health::Healthy
+    }
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+    async fn shutdown(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a leg while `drive` does something with it.
+fn with_leg<T>(backend: &Backend, options: LegOptions, drive: impl AsyncFnOnce(&Leg) -> T) -> T {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    tokio.block_on(async {
+        let leg = Arc::new(Leg::new(AnyExporter::new(backend.clone()), "leg", options, 1));
+        tokio::spawn(leg.clone().run());
+        yield_now().await;
+        drive(&leg).await
+    })
+}
+
+/// Gives it a snapshot and waits until it has done what it could.
+async fn flush(leg: &Leg, items: &[(usize, u64)]) -> Result<()> {
+    let done = leg.request(&Arc::new(snapshot(items.iter().copied())), false);
+    while Arc::strong_count(&done) > 1 {
+        yield_now().await;
+    }
+    done.wait(Instant::now())
+}
+
+fn items(count: usize) -> Vec<(usize, u64)> {
+    (0..count).map(|at| (at, 1)).collect()
+}
+
+#[test]
+fn what_did_not_go_is_tried_again_and_nothing_else() {
+    let answers = [Answer::Take, Answer::Take, Answer::Take, Answer::Fail(ErrorKind::Unavailable)];
+    let backend = Backend::new(answers);
+    with_leg(&backend, LegOptions::default().with_batch_size(10), async |leg| {
+        assert_eq!(flush(leg, &items(80)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(backend.parts(), [(1, 7, 10), (1, 8, 10), (1, 9, 10), (1, 10, 10)]);
+        let ledger = leg.ledger();
+        assert_eq!((ledger.accepted, ledger.exported, ledger.buffered), (80, 30, 50));
+        flush(leg, &[]).await.unwrap();
+        // What may have arrived has its name still.
+        let again = [(1, 10, 10), (2, 3, 10), (2, 4, 10), (2, 5, 10), (2, 6, 10), (3, 0, 0)];
+        assert_eq!(backend.parts()[4..], again);
+        assert_eq!(leg.ledger().exported, 80);
+    });
+    let mut taken = backend.log().taken.clone();
+    taken.sort_unstable();
+    assert_eq!(taken, items(80));
+}
+
+#[test]
+fn a_single_item_that_is_too_large_is_dropped_alone() {
+    let too_large = Answer::TooLarge;
+    let answers = [too_large(Some(3)), Answer::Take, too_large(Some(0)), too_large(None), too_large(None)];
+    let backend = Backend::new(answers.into_iter().chain([too_large(None)]));
+    with_leg(&backend, LegOptions::default(), async |leg| {
+        let error = flush(leg, &items(8)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+        // At the third item, then in half, until the first of those that are left stands alone.
+        let parts = [(0, 8), (1, 3), (2, 5), (5, 3), (11, 2), (23, 1), (24, 1), (12, 1), (6, 2)];
+        assert_eq!(backend.parts(), parts.map(|(part, items)| (1, part, items)));
+        let ledger = leg.ledger();
+        assert_eq!((ledger.exported, ledger.dropped.of(DropReason::TooLarge)), (7, 1));
+        flush(leg, &items(1)).await.unwrap();
+    });
+    assert_eq!(backend.log().lost.len(), 1);
+}
+
+fn answers() -> impl Strategy<Value = Vec<(Answer, u8)>> {
+    let answer = prop_oneof![
+        4 => Just(Answer::Take),
+        1 => (0..20_usize).prop_map(Answer::Reject),
+        2 => Just(Answer::Fail(ErrorKind::Unavailable)),
+        1 => Just(Answer::Fail(ErrorKind::RateLimited)),
+        1 => Just(Answer::Fail(ErrorKind::CircuitOpen)),
+        1 => Just(Answer::Fail(ErrorKind::Timeout)),
+        1 => Just(Answer::Fail(ErrorKind::Rejected)),
+        1 => Just(Answer::Fail(ErrorKind::Encode)),
+        2 => option::of(0..15_usize).prop_map(Answer::TooLarge),
+        1 => Just(Answer::Panic),
+    ];
+    vec((answer, 0..4_u8), 0..60)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Offer(Vec<(usize, u64)>),
+    Flush,
+    Wait,
+    Change(LegPatch),
+}
+
+/// Snapshots of some of 20 series.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let changes = vec(option::weighted(0.7, 1..100_u64), 0..20)
+        .prop_map(|all| (0..).zip(all).filter_map(|(at, change)| Some((at, change?))).collect());
+    let sizes = |most: usize| option::of(1..most);
+    let change = (sizes(15), sizes(50)).prop_map(|(batch_size, queue_size)| {
+        Step::Change(LegPatch { batch_size, queue_size, ..LegPatch::default() })
+    });
+    vec(
+        prop_oneof![6 => changes.prop_map(Step::Offer), 1 => Just(Step::Flush), 3 => Just(Step::Wait), 1 => change],
+        1..60,
+    )
+}
+
+fn sums(items: &[(usize, u64)]) -> BTreeMap<usize, u64> {
+    let mut sums = BTreeMap::new();
+    items.iter().for_each(|(series, change)| *sums.entry(*series).or_default() += change);
+    sums
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn everything_is_accounted_for(
+        answers in answers(),
+        steps in steps(),
+        queue_size in 1..50_usize,
+        together: bool,
+    ) {
+        let backend = Backend::default();
+        backend.log().answers = answers.into();
+        let mut options = LegOptions::default().with_queue_size(queue_size);
+        if together {
+            options = options.with_flush_interval(Duration::from_secs(3600));
+        }
+        let mut offered = Vec::new();
+        let ledger = with_leg(&backend, options, async |leg| {
+            let mut room = queue_size.max(20) as u64;
+            let check = |room| {
+                let ledger = leg.ledger();
+                assert!(ledger.is_balanced(), "{ledger:?}");
+                // What waits, what is on its way, and what came before it was.
+                assert!(ledger.buffered <= 2 * room + 20, "{ledger:?}");
+            };
+            for step in steps {
+                match step {
+                    Step::Offer(items) => {
+                        offered.extend_from_slice(&items);
+                        leg.offer(&Arc::new(snapshot(items)));
+                    }
+                    Step::Flush => drop(leg.request(&Arc::new(snapshot([])), false)),
+                    Step::Wait => yield_now().await,
+                    Step::Change(patch) => {
+                        room = room.max(patch.queue_size.unwrap_or_default() as u64);
+                        leg.update(&patch);
+                    }
+                }
+                check(room);
+            }
+            // The backend is well again, once it has answered what is on its way.
+            backend.log().answers.clear();
+            let _ = flush(leg, &[]).await;
+            check(room);
+            flush(leg, &[]).await.unwrap();
+            leg.ledger()
+        });
+        let log = backend.log();
+        let overflow = ledger.dropped.of(DropReason::Overflow);
+        let mut expected = log.expected;
+        expected.accepted = offered.len() as u64;
+        expected.merged = ledger.merged;
+        expected.buffered += overflow;
+        expected.give_up(overflow as usize, DropReason::Overflow);
+        prop_assert_eq!(ledger, expected);
+        prop_assert_eq!(ledger.buffered, 0);
+
+        let all = sums(&offered);
+        let accounted = sums(&[&log.taken[..], &log.lost[..]].concat());
+        if overflow == 0 {
+            prop_assert_eq!(accounted, all);
+        } else {
+            prop_assert!(accounted.iter().all(|(series, sum)| *sum <= all[series]));
+        }
+        let mut names = HashMap::new();
+        for (id, items) in &log.tried {
+            prop_assert!(items.len() <= MOST);
+            prop_assert_eq!(*names.entry(id.clone()).or_insert(items), items, "{}", id);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Snapshots for the tests of the pipeline.
+
+use crate::{Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Sum};
+use std::{
+    sync::{Arc, LazyLock},
+    time::{Duration, SystemTime},
+};
+
+/// Series number `at`: always the same `Arc`.
+fn series(at: usize) -> Arc<Series> {
+    static SERIES: LazyLock<Vec<Arc<Series>>> = LazyLock::new(|| {
+        let start = SystemTime::UNIX_EPOCH;
+        let series = |at: usize| Series {
+            scope: Arc::default(),
+            attributes: [crate::KeyValue::new("at", at as i64)].into_iter().collect(),
+            start,
+        };
+        (0..100_000).map(|at| Arc::new(series(at))).collect()
+    });
+    SERIES[at].clone()
+}
+
+/// A snapshot in which the sums of some series changed by so much: even ones of one metric, odd ones of another.
+pub(super) fn snapshot(changes: impl IntoIterator<Item = (usize, u64)>) -> ProfileMetrics {
+    let mut metrics = ["even", "odd"].map(|name| Metric {
+        descriptor: Arc::new(crate::Descriptor { name: name.into(), ..Default::default() }),
+        data: Data::Sum(Sum { monotonic: true, points: Vec::new() }),
+    });
+    for (at, change) in changes {
+        let Data::Sum(sum) = &mut metrics[at % 2].data else { unreachable!() };
+        let change = Number::U64(change);
+        sum.points.push(Point { series: series(at), total: change, change, exemplars: Vec::new() });
+    }
+    let start = SystemTime::UNIX_EPOCH;
+    let interval = start..start + Duration::from_secs(1);
+    ProfileMetrics { resource: Arc::default(), interval, metrics: metrics.into() }
+}
+
+/// The numbers of a batch's series and their changes, in its order.
+pub(super) fn changes(batch: &Batch) -> Vec<(usize, u64)> {
+    let metrics = batch.metrics().expect("metrics");
+    let all = metrics.metrics.iter().flat_map(|metric| match &metric.data {
+        Data::Sum(sum) => sum.points.iter(),
+        _ => unreachable!(),
+    });
+    let value = |point: &Point<Number>| {
+        let at = match point.series.attributes.get("at") {
+            Some(crate::Value::I64(at)) => *at as usize,
+            other => unreachable!("{other:?}"),
+        };
+        let Number::U64(change) = point.change else { unreachable!() };
+        (at, change)
+    };
+    all.map(value).skip(batch.range().start).take(batch.len()).collect()
+}
