@@ -7,7 +7,6 @@
 //! cargo bench -p benches --bench render -- --quick
 //! ```
 
-mod allocations;
 mod floors;
 mod ours;
 mod peers;
@@ -16,7 +15,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use allocations::{Counting, allocations};
+use benches::allocations::{Counting, allocations};
 use benches::{Arguments, Result, extremes, median, verdict};
 use floors::{Copied, Naive};
 

@@ -1,5 +1,7 @@
 //! What the benchmarks share: how they are asked, a process per subject, medians, and resident memory.
 
+pub mod allocations;
+
 use std::error::Error;
 use std::io::IsTerminal as _;
 use std::process::{Command, Stdio};

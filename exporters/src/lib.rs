@@ -19,7 +19,7 @@ mod settings;
 
 #[cfg(feature = "prometheus")]
 pub use backends::prometheus;
-pub use encode::{Compression, PayloadFormat};
+pub use encode::{Compression, Encoded, PayloadFormat};
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{
     AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Payload, Receipt, Transmit,

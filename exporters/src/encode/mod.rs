@@ -52,40 +52,49 @@ impl PayloadFormat {
 
 /// What was made of a batch.
 #[derive(Debug)]
-pub(crate) struct Encoded {
+#[non_exhaustive]
+pub struct Encoded {
     /// What to send.
-    pub(crate) payload: Payload,
+    pub payload: Payload,
     /// Items that cannot be written: their value is not a finite number.
-    pub(crate) skipped: usize,
+    pub skipped: usize,
 }
 
-/// Writes a batch, with `attributes` beside the resource's, in at most `max_bytes`.
-///
-/// # Errors
-/// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it does not fit; the error says how many items would have.
-pub(crate) fn encode(
-    format: PayloadFormat,
-    batch: &Batch,
-    attributes: &[(&str, &str)],
-    max_bytes: Option<usize>,
-) -> Result<Encoded> {
-    let limit = max_bytes.unwrap_or(usize::MAX);
-    let mut body = Vec::new();
-    let written = match format {
-        PayloadFormat::Json => document::write(batch, attributes, limit, &mut json::Json(&mut body)),
-        PayloadFormat::Csv => csv::write(batch, attributes, limit, &mut body),
-        #[cfg(feature = "prometheus")]
-        PayloadFormat::Prometheus => crate::backends::prometheus::write(batch, attributes, limit, &mut body)?,
-        #[cfg(feature = "messagepack")]
-        PayloadFormat::MessagePack => {
-            document::write(batch, attributes, limit, &mut messagepack::MessagePack(&mut body))
+/// About as many bytes as an item becomes, so that a body seldom has to grow.
+const BYTES_OF_ITEM: usize = 256;
+
+impl PayloadFormat {
+    /// Writes a batch, with `attributes` beside the resource's, in at most `max_bytes`.
+    ///
+    /// # Errors
+    /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it does not fit; the error says how many items would have.
+    /// [`Unsupported`](ErrorKind::Unsupported) for spans in Prometheus' format.
+    pub fn encode(
+        self,
+        batch: &Batch,
+        attributes: &[(&str, &str)],
+        max_bytes: Option<usize>,
+    ) -> Result<Encoded> {
+        let limit = max_bytes.unwrap_or(usize::MAX);
+        let mut body = Vec::with_capacity(batch.len().saturating_mul(BYTES_OF_ITEM).min(limit));
+        let written = match self {
+            PayloadFormat::Json => document::write(batch, attributes, limit, &mut json::Json(&mut body)),
+            PayloadFormat::Csv => csv::write(batch, attributes, limit, &mut body),
+            #[cfg(feature = "prometheus")]
+            PayloadFormat::Prometheus => {
+                crate::backends::prometheus::write(batch, attributes, limit, &mut body)?
+            }
+            #[cfg(feature = "messagepack")]
+            PayloadFormat::MessagePack => {
+                document::write(batch, attributes, limit, &mut messagepack::MessagePack(&mut body))
+            }
+        };
+        if written.items < batch.len() {
+            return Err(too_large(written.items, limit));
         }
-    };
-    if written.items < batch.len() {
-        return Err(too_large(written.items, limit));
+        let payload = Payload::new(body, self.content_type(), batch.len(), batch.id().clone());
+        Ok(Encoded { payload, skipped: written.skipped })
     }
-    let payload = Payload::new(body, format.content_type(), batch.len(), batch.id().clone());
-    Ok(Encoded { payload, skipped: written.skipped })
 }
 
 /// How far a writer got.

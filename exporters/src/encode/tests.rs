@@ -92,7 +92,7 @@ fn any_batch() -> impl Strategy<Value = Batch> {
 }
 
 fn encoded(format: PayloadFormat, batch: &Batch) -> Encoded {
-    encode(format, batch, &[("deployment", "=cmd()")], None).unwrap()
+    format.encode(batch, &[("deployment", "=cmd()")], None).unwrap()
 }
 
 /// What JSON has, `null` for what it cannot have.
@@ -188,14 +188,14 @@ proptest! {
     #[test]
     fn a_limit_is_kept_and_the_error_says_what_fits(batch in any_batch(), limit in 0usize..2000) {
         for format in [PayloadFormat::Json, PayloadFormat::Csv] {
-            match encode(format, &batch, &[], Some(limit)) {
+            match format.encode(&batch, &[], Some(limit)) {
                 Ok(encoded) => prop_assert!(encoded.payload.body.len() <= limit || batch.is_empty()),
                 Err(error) => {
                     prop_assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
                     let fitting = error.fitting().unwrap();
                     prop_assert!(fitting < batch.len());
                     if let Some((first, _)) = batch.split(fitting) {
-                        prop_assert!(encode(format, &first, &[], Some(limit)).is_ok());
+                        prop_assert!(format.encode(&first, &[], Some(limit)).is_ok());
                     }
                 }
             }

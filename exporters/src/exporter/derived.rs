@@ -2,9 +2,7 @@
 
 use super::{Capability, Receipt, Transmit};
 use crate::{
-    Batch, ErrorKind, Mapping, PayloadFormat, Result, Secret, Signal,
-    encode::{Encoded, encode},
-    mapping::Mapper,
+    Batch, ErrorKind, Mapping, PayloadFormat, Result, Secret, Signal, encode::Encoded, mapping::Mapper,
 };
 use std::sync::{Arc, OnceLock};
 
@@ -47,7 +45,7 @@ impl Derived {
         if batch.is_empty() {
             return Ok(Receipt::accepted(given));
         }
-        let Encoded { payload, skipped } = encode(self.format, &batch, attributes, max_bytes)?;
+        let Encoded { payload, skipped } = self.format.encode(&batch, attributes, max_bytes)?;
         let first = exporter.transmit(payload.clone()).await;
         let receipt = match first {
             Err(error) if error.kind() == ErrorKind::Unauthorized && refresh() => {

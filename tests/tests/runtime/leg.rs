@@ -222,7 +222,10 @@ fn a_change_that_makes_no_sense_is_refused_with_the_cure() {
     let error = profiler.update_config("primry", LegPatch::default().with_batch_size(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     let text = error.to_string();
-    assert!(text.contains("did you mean `primary`?, exporter: primry, there are: primary, archive"), "{text}");
+    assert!(
+        text.contains("did you mean `primary`?, exporter: primry, there are: primary, archive"),
+        "{text}"
+    );
     let zeros = [
         ("batch_size", LegPatch::default().with_batch_size(0)),
         ("queue_size", LegPatch::default().with_queue_size(0)),

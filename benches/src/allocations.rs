@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The system's allocator, counting what is asked of it.
 #[derive(Debug)]
-pub(crate) struct Counting;
+pub struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Allocations and reallocations since the process began.
-pub(crate) fn allocations() -> u64 {
+#[must_use]
+pub fn allocations() -> u64 {
     ALLOCATIONS.load(Relaxed)
 }
 
