@@ -37,6 +37,8 @@ struct Work {
     sequence: u64,
     /// The backend is busy or down: what comes has to wait.
     held_up: bool,
+    /// The task was called, since too much waits.
+    called: bool,
 }
 
 /// What went wrong since somebody asked.
@@ -51,7 +53,7 @@ struct Trouble {
 impl Leg {
     pub(super) fn new(exporter: AnyExporter, name: &str, options: LegOptions, instance: u128) -> Self {
         let (queue, ledger, requests) = Default::default();
-        let work = Work { options, queue, ledger, requests, sequence: 0, held_up: false };
+        let work = Work { options, queue, ledger, requests, sequence: 0, held_up: false, called: false };
         Self { exporter, name: name.into(), instance, work: Mutex::new(work), wake: Notify::new() }
     }
 
@@ -234,6 +236,7 @@ impl Leg {
 impl Work {
     /// If it is time to send: how many snapshots wait, and who asked.
     fn begin(&mut self, since: Duration) -> Option<(usize, Vec<Request>)> {
+        self.called = false;
         let due = self.options.flush_interval.is_none_or(|interval| since >= interval);
         if !due && !self.queue.is_over(self.options.queue_size) && self.requests.is_empty() {
             return None;
@@ -245,9 +248,8 @@ impl Work {
     /// Where too much waits, it is sent; or merged, while it can't be.
     fn make_room(&mut self) {
         let limit = self.options.queue_size;
-        if !self.held_up {
-            // Until the task has begun to send, so that no more comes in.
-            self.held_up = self.queue.is_over(limit);
+        if !self.held_up && !self.called {
+            self.called = self.queue.is_over(limit);
             return;
         }
         let absorbed = self.queue.shrink(limit);

@@ -129,8 +129,11 @@ mod tests {
 
     #[test]
     fn what_is_merged_is_another_batch() {
-        let mut queue = queue(&[&[(0, 1)]]);
-        queue.put_back(Waiting { metrics: Arc::new(snapshot([(0, 2)])), id: Some(id(7)) });
+        let mut queue = Queue::default();
+        for sequence in [8, 7] {
+            let metrics = Arc::new(snapshot([(0, sequence)]));
+            queue.put_back(Waiting { metrics, id: Some(id(sequence)) });
+        }
         assert_eq!(queue.shrink(2), Absorbed::default());
         let tried = queue.pop().unwrap();
         assert_eq!(tried.id, Some(id(7)));
