@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 /// An exporter that is sent snapshots.
 ///
-/// Metrics are state: while the backend does not take them, snapshots wait, and where they are too many the oldest are merged, so that
-/// the sums stay exact and what is held does not grow, however long it takes.
+/// Metrics are state: while the backend does not take them, snapshots wait, and where they are too many the oldest are merged,
+/// so that the sums stay exact and what is held does not grow, however long it takes.
 #[derive(Debug)]
 pub(super) struct Leg {
     exporter: AnyExporter,

@@ -55,9 +55,8 @@ impl Queue {
         Some(oldest)
     }
 
-    /// Merges the two oldest, until no more than `limit` items wait, or one snapshot. That one holds every series, so that nothing
-    /// is lost but resolution in time; except that series which have ended may not make it larger than `limit` and the
-    /// largest snapshot there was.
+    /// Merges the two oldest, until no more than `limit` items wait, or one snapshot. Nothing is lost but resolution in time;
+    /// except that series which have ended may not make it larger than both `limit` and the largest snapshot there was.
     pub(super) fn shrink(&mut self, limit: usize) -> Absorbed {
         let mut sum = Absorbed::default();
         while self.is_over(limit) && self.len() > 1 {
