@@ -30,7 +30,7 @@ pub enum ErrorKind {
     ConfigInvalid,
     /// The batch could not be written in the backend's format.
     Encode,
-    /// The backend takes less at once.
+    /// The backend takes less at once: how much of the batch says [`Error::fitting`], if it is known.
     PayloadTooLarge,
     /// The backend asked to be left alone for a while.
     RateLimited,

@@ -147,8 +147,8 @@ impl Builder {
         self
     }
 
-    /// Adds an exporter, which is sent every interval's snapshot. It is called what its [`info`](Exporter::info) says; each has to
-    /// have a name of its own.
+    /// Adds an exporter, which is sent every interval's snapshot. It is called what its [`info`](Exporter::info) says; each has
+    /// to have a name of its own.
     pub fn exporter(self, exporter: impl Exporter) -> Self {
         self.exporter_with(exporter, LegOptions::default())
     }

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 /// An exporter that is sent snapshots.
 ///
-/// Metrics are state: while the backend does not take them, snapshots wait, and where they are too many the oldest are merged, so that
-/// the sums stay exact and what is held does not grow, however long it takes.
+/// Metrics are state: while the backend does not take them, snapshots wait, and where they are too many the oldest are merged,
+/// so that the sums stay exact and what is held does not grow, however long it takes.
 #[derive(Debug)]
 pub(super) struct Leg {
     exporter: AnyExporter,
@@ -42,6 +42,8 @@ struct Work {
     sequence: u64,
     /// The backend is busy or down: what comes has to wait.
     held_up: bool,
+    /// The task was called, since too much waits.
+    called: bool,
 }
 
 /// What went wrong since somebody asked.
@@ -56,7 +58,7 @@ struct Trouble {
 impl Leg {
     pub(super) fn new(exporter: AnyExporter, name: &str, options: LegOptions, instance: u128) -> Self {
         let (queue, ledger, requests) = Default::default();
-        let work = Work { options, queue, ledger, requests, sequence: 0, held_up: false };
+        let work = Work { options, queue, ledger, requests, sequence: 0, held_up: false, called: false };
         let (wake, mapper) = (Notify::new(), OnceLock::new());
         Self { exporter, name: name.into(), instance, work: Mutex::new(work), wake, mapper }
     }
@@ -253,6 +255,7 @@ impl Leg {
 impl Work {
     /// If it is time to send: how many snapshots wait, and who asked.
     fn begin(&mut self, since: Duration) -> Option<(usize, Vec<Request>)> {
+        self.called = false;
         let due = self.options.flush_interval.is_none_or(|interval| since >= interval);
         if !due && !self.queue.is_over(self.options.queue_size) && self.requests.is_empty() {
             return None;
@@ -264,9 +267,8 @@ impl Work {
     /// Where too much waits, it is sent; or merged, while it can't be.
     fn make_room(&mut self) {
         let limit = self.options.queue_size;
-        if !self.held_up {
-            // Until the task has begun to send, so that no more comes in.
-            self.held_up = self.queue.is_over(limit);
+        if !self.held_up && !self.called {
+            self.called = self.queue.is_over(limit);
             return;
         }
         let absorbed = self.queue.shrink(limit);

@@ -120,8 +120,8 @@ impl Profiler {
         }
     }
 
-    /// What became of everything that each exporter was given, by its name, in the order in which they were added. Adds up at any
-    /// moment, also after [`shutdown`](Self::shutdown).
+    /// What became of everything that each exporter was given, by its name, in the order in which they were added. Each adds up
+    /// at any moment, also after [`shutdown`](Self::shutdown).
     pub fn ledger(&self) -> Vec<(String, Ledger)> {
         self.0.as_ref().map(|runtime| runtime.ledger()).unwrap_or_default()
     }

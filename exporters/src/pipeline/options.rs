@@ -30,7 +30,7 @@ pub struct LegOptions {
     pub mapping: Option<Mapping>,
 }
 
-/// A change of some settings of an exporter that runs; what is `None` stays.
+/// A change of some settings of an exporter that runs; what is `None` stays as it is, thus no limit can be taken away.
 ///
 /// In a file a duration is written with its unit: `flush_interval: 30s`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]

@@ -4,9 +4,9 @@ use crate::Batch;
 
 /// The parts of a batch that are still to be sent; the first is on top.
 ///
-/// Each part is split in two, and those again, so that it is a [binary tree](crate::BatchId::part) that numbers them. The number of a
-/// part has room for a depth of 63, thus splits into many parts are balanced; a part that is as deep as it may be can still be
-/// halved down to single items.
+/// Each part is split in two, and those again, so that it is a [binary tree](crate::BatchId::part) that numbers them. A number
+/// has room for a depth of 63. So a split into many parts is balanced: n of them are no deeper than log₂ n. And wherever a
+/// part is split, it is so that those it gives can still be halved down to single items.
 #[derive(Debug)]
 pub(super) struct Parts(Vec<Batch>);
 

@@ -57,9 +57,9 @@ impl Queue {
         Some(oldest)
     }
 
-    /// Merges the two oldest of those that are as they were recorded, until no more than `limit` items wait, or one snapshot. That one holds every series, so that nothing
-    /// is lost but resolution in time; except that series which have ended may not make it larger than `limit` and the
-    /// largest snapshot there was.
+    /// Merges the two oldest of those that are as they were recorded, until no more than `limit` items wait, or one snapshot.
+    /// Nothing is lost but resolution in time; except that series which have ended may not make it larger than both `limit`
+    /// and the largest snapshot there was.
     pub(super) fn shrink(&mut self, limit: usize) -> Absorbed {
         let mut sum = Absorbed::default();
         let mapped = self.waiting.iter().take_while(|waiting| waiting.mapped).count();
@@ -137,8 +137,11 @@ mod tests {
 
     #[test]
     fn what_is_merged_is_another_batch() {
-        let mut queue = queue(&[&[(0, 1)]]);
-        queue.put_back(Waiting { metrics: Arc::new(snapshot([(0, 2)])), id: Some(id(7)), mapped: false });
+        let mut queue = Queue::default();
+        for sequence in [8, 7] {
+            let metrics = Arc::new(snapshot([(0, sequence)]));
+            queue.put_back(Waiting { metrics, id: Some(id(sequence)), mapped: false });
+        }
         assert_eq!(queue.shrink(2), Absorbed::default());
         let tried = queue.pop().unwrap();
         assert_eq!(tried.id, Some(id(7)));

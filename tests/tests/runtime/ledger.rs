@@ -5,7 +5,7 @@ use super::{
     scripted::{Gate, Scripted, Step},
     work_times,
 };
-use exporters::{ErrorKind, LegOptions, Profiler};
+use exporters::{Builder, ErrorKind, LegOptions, Profiler};
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -59,6 +59,11 @@ fn it_adds_up_for_every_thread_at_every_moment() {
     assert_eq!(profiler.ledger(), [("moody".to_owned(), ledger)], "it is still there after the end");
 }
 
+/// Intervals end only when they are asked to.
+fn quiet() -> Builder {
+    Profiler::builder().interval(Duration::from_secs(3600))
+}
+
 #[test]
 fn a_backend_that_stalls_until_the_end_shows_what_was_lost() {
     let _alone = alone();
@@ -66,7 +71,7 @@ fn a_backend_that_stalls_until_the_end_shows_what_was_lost() {
     let never = Gate::default();
     let exporter = Scripted::new("stalled", [Step::Succeed, Step::Succeed, Step::Wait(never)]);
     let options = LegOptions::default().with_batch_size(5);
-    let profiler = Profiler::builder().exporter_with(exporter.clone(), options).start().unwrap();
+    let profiler = quiet().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
     assert_eq!(profiler.flush(Duration::ZERO).unwrap_err().kind(), ErrorKind::Timeout);
     let began = Instant::now();
@@ -84,7 +89,7 @@ fn what_a_dead_backend_had_not_taken_goes_out_once_it_lives() {
     let (taken, dead) = ((0..3).map(|_| Step::Succeed), Step::Fail(ErrorKind::Unavailable));
     let exporter = Scripted::new("reborn", taken.chain([dead]));
     let options = LegOptions::default().with_batch_size(4);
-    let profiler = Profiler::builder().exporter_with(exporter.clone(), options).start().unwrap();
+    let profiler = quiet().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
     assert_eq!(profiler.flush(LONG).unwrap_err().kind(), ErrorKind::Unavailable);
     let (_, ledger) = profiler.ledger().remove(0);

@@ -31,6 +31,11 @@ fn busy() -> Builder {
     Profiler::builder().interval(Duration::from_millis(1))
 }
 
+/// Intervals end only when they are asked to.
+fn quiet() -> Builder {
+    Profiler::builder().interval(NEVER)
+}
+
 fn assert_unique(batches: &[Batch]) {
     let ids: HashSet<_> = batches.iter().map(Batch::id).collect();
     assert_eq!(ids.len(), batches.len());
@@ -39,7 +44,7 @@ fn assert_unique(batches: &[Batch]) {
 #[test]
 fn snapshots_wait_to_be_sent_together() {
     let _alone = alone();
-    let exporter = MemoryExporter::new();
+    let exporter = MemoryExporter::with_capacity(usize::MAX);
     let options = LegOptions::default().with_flush_interval(NEVER).with_queue_size(1_000_000);
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
@@ -59,7 +64,7 @@ fn snapshots_wait_to_be_sent_together() {
 #[test]
 fn snapshots_go_when_they_have_waited_long_enough() {
     let _alone = alone();
-    let exporter = MemoryExporter::new();
+    let exporter = MemoryExporter::with_capacity(usize::MAX);
     let options =
         LegOptions::default().with_flush_interval(Duration::from_millis(30)).with_queue_size(1_000_000);
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
@@ -75,9 +80,24 @@ fn snapshots_go_when_they_have_waited_long_enough() {
 }
 
 #[test]
+fn what_could_not_go_goes_when_it_has_waited_long_enough() {
+    let _alone = alone();
+    let exporter = Scripted::new("down", (0..3).map(|_| Step::Fail(ErrorKind::Unavailable)));
+    let options = LegOptions::default().with_flush_interval(Duration::from_millis(30));
+    let profiler = quiet().exporter_with(exporter.clone(), options).start().unwrap();
+    work_times(10);
+    assert_eq!(profiler.flush(LONG).unwrap_err().kind(), ErrorKind::Unavailable);
+    // Though nothing comes any more.
+    until_ledger(&profiler, "the items", |ledger| ledger.exported == ledger.accepted);
+    assert_exact(&exporter.taken(), 10);
+    assert_eq!(exporter.refused().len(), 3);
+    profiler.shutdown(LONG).into_result().unwrap();
+}
+
+#[test]
 fn a_full_queue_goes_at_once() {
     let _alone = alone();
-    let exporter = MemoryExporter::new();
+    let exporter = MemoryExporter::with_capacity(usize::MAX);
     let options = LegOptions::default().with_flush_interval(NEVER);
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
@@ -111,7 +131,7 @@ fn a_snapshot_is_sent_in_batches_of_the_size_that_was_asked_for() {
     let _alone = alone();
     let exporter = MemoryExporter::with_capacity(usize::MAX);
     let options = LegOptions::default().with_batch_size(3);
-    let profiler = Profiler::builder().exporter_with(exporter.clone(), options).start().unwrap();
+    let profiler = quiet().exporter_with(exporter.clone(), options).start().unwrap();
     for _ in 0..2 {
         work_times(10);
         profiler.flush(LONG).unwrap();
@@ -136,7 +156,7 @@ fn what_is_too_large_is_made_smaller_down_to_single_items() {
     let _alone = alone();
     for (most, tells) in [(1, false), (1, true), (4, false), (4, true)] {
         let exporter = Scripted::taking(most, tells);
-        let profiler = Profiler::builder().exporter(exporter.clone()).start().unwrap();
+        let profiler = quiet().exporter(exporter.clone()).start().unwrap();
         work_times(10);
         let leg = profiler.shutdown(LONG).legs.pop().unwrap();
         assert_balanced(&leg);
@@ -152,7 +172,7 @@ fn what_is_too_large_is_made_smaller_down_to_single_items() {
 fn single_items_that_are_too_large_are_dropped() {
     let _alone = alone();
     let exporter = Scripted::taking(0, false);
-    let profiler = Profiler::builder().exporter(exporter.clone()).start().unwrap();
+    let profiler = quiet().exporter(exporter.clone()).start().unwrap();
     work_times(10);
     let leg = profiler.shutdown(LONG).legs.pop().unwrap();
     assert_balanced(&leg);
@@ -196,7 +216,7 @@ fn a_queue_is_made_smaller_while_the_backend_is_down() {
     let _alone = alone();
     let exporter = Scripted::new("down", (0..4).map(|_| Step::Fail(ErrorKind::Unavailable)));
     let options = LegOptions::default().with_queue_size(1_000_000);
-    let profiler = Profiler::builder().exporter_with(exporter.clone(), options).start().unwrap();
+    let profiler = quiet().exporter_with(exporter.clone(), options).start().unwrap();
     for _ in 0..4 {
         work_times(10);
         assert!(profiler.flush(LONG).is_err());
@@ -257,7 +277,7 @@ fn a_patch_is_read_with_units_and_refuses_what_nobody_knows() {
 #[test]
 fn two_exporters_of_one_name_are_refused_with_the_cure() {
     let _alone = alone();
-    let both = || Profiler::builder().exporter(MemoryExporter::new());
+    let both = || quiet().exporter(MemoryExporter::new());
     let error = both().exporter(MemoryExporter::new()).start().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     let text = error.to_string();

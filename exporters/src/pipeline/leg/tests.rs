@@ -175,6 +175,58 @@ fn what_did_not_go_is_tried_again_and_nothing_else() {
 }
 
 #[test]
+fn snapshots_go_in_order_and_none_past_one_that_cannot() {
+    let down = || Answer::Fail(ErrorKind::Unavailable);
+    let backend = Backend::new([down(), down(), Answer::Take]);
+    with_leg(&backend, LegOptions::default(), async |leg| {
+        for (change, tried) in [(1, 1), (2, 2), (3, 5)] {
+            let _ = flush(leg, &[(0, change)]).await;
+            assert_eq!(backend.log().tried.len(), tried);
+        }
+        assert_eq!(leg.ledger().exported, 3);
+    });
+    let tried: Vec<_> = backend.log().tried.iter().map(|(id, items)| (id.sequence, items[0].1)).collect();
+    assert_eq!(tried, [(1, 1), (1, 1), (1, 1), (2, 2), (3, 3)]);
+}
+
+#[test]
+fn what_waits_for_a_backend_that_is_down_or_busy_is_merged_where_it_is_too_much() {
+    let backend = Backend::default();
+    let down = Answer::Fail(ErrorKind::Unavailable);
+    backend.log().answers = [(down, 0), (down, 2), (Answer::Take, 9)].into();
+    with_leg(&backend, LegOptions::default().with_queue_size(10), async |leg| {
+        let held = || (leg.ledger().buffered, leg.ledger().merged);
+        let offer = |count| leg.offer(&Arc::new(snapshot(items(count))));
+        flush(leg, &items(4)).await.unwrap_err();
+        offer(4);
+        assert_eq!(held(), (8, 0), "there is room");
+        offer(4);
+        assert_eq!(held(), (8, 4), "it is down");
+        yield_now().await;
+        offer(4);
+        assert_eq!(held(), (12, 4), "one is on its way");
+        while backend.log().tried.len() < 2 {
+            yield_now().await;
+        }
+        assert_eq!(held(), (8, 8), "it came back");
+        flush(leg, &[]).await.unwrap();
+    });
+    assert_eq!(sums(&backend.log().taken), (0..4).map(|at| (at, 4)).collect());
+}
+
+#[test]
+fn who_asks_is_told_of_what_was_lost_first() {
+    let answers = [Answer::Fail(ErrorKind::Encode), Answer::Take, Answer::Fail(ErrorKind::Unavailable)];
+    let backend = Backend::new(answers);
+    with_leg(&backend, LegOptions::default().with_batch_size(1), async |leg| {
+        let error = flush(leg, &items(3)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encode);
+        // Once.
+        flush(leg, &[]).await.unwrap();
+    });
+}
+
+#[test]
 fn a_single_item_that_is_too_large_is_dropped_alone() {
     let too_large = Answer::TooLarge;
     let answers = [too_large(Some(3)), Answer::Take, too_large(Some(0)), too_large(None), too_large(None)];

@@ -1,7 +1,7 @@
 //! Forks while other threads record.
 
 use super::{LONG, start, work, work_times};
-use exporters::{MemoryExporter, Profiler, profiled};
+use exporters::{LegPatch, MemoryExporter, Profiler, profiled};
 use std::{
     io,
     process::{ExitCode, exit},
@@ -37,7 +37,10 @@ fn innocent(profiler: &Profiler) -> i32 {
         return 2;
     }
     // With no thread left to do it, these would wait for ever.
-    let idle = profiler.flush(LONG).is_ok() && profiler.shutdown(LONG).legs.is_empty();
+    let idle = profiler.flush(LONG).is_ok()
+        && profiler.ledger().is_empty()
+        && profiler.update_config("sink", LegPatch::default()).is_ok()
+        && profiler.shutdown(LONG).legs.is_empty();
     if idle { 0 } else { 3 }
 }
 
