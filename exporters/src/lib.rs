@@ -15,7 +15,11 @@ mod pipeline;
 mod record;
 mod secret;
 mod settings;
+#[cfg(feature = "http")]
+mod transport;
 
+#[cfg(feature = "http")]
+pub use backends::http::{HttpConfig, HttpExporter, HttpMethod};
 #[cfg(feature = "prometheus")]
 pub use backends::prometheus;
 pub use encode::{Compression, PayloadFormat};
@@ -33,3 +37,5 @@ pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
+#[cfg(feature = "http")]
+pub use transport::{AuthConfig, AuthKind, ExporterConfig, TlsConfig};

@@ -1,4 +1,6 @@
 //! The built-in exporters, one folder a backend.
 
+#[cfg(feature = "http")]
+pub(crate) mod http;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
