@@ -13,6 +13,37 @@ pub use {core, inventory, std};
 
 use std::borrow::Cow;
 
+pub use crate::__http as http;
+
+/// What `#[exporter(http(..))]` needs.
+#[cfg(feature = "http")]
+pub mod http {
+    pub use crate::transport::{
+        retry_after,
+        transmit::{AuthRef, HttpTransmit},
+    };
+}
+
+/// Around what needs the module of the same name, so that only one error is told where it is not there.
+#[cfg(feature = "http")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __http {
+    ($($items:tt)*) => { $($items)* };
+}
+
+/// Around what needs the module of the same name, so that only one error is told where it is not there.
+#[cfg(not(feature = "http"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __http {
+    ($($items:tt)*) => {
+        $crate::__private::core::compile_error! {
+            "`#[exporter(http(..))]` sends over HTTP: enable the feature `http` of `exporters`, or leave it out and implement `Transmit`"
+        }
+    };
+}
+
 /// Declares a site and the thread-local by which calls find their shard.
 #[doc(hidden)]
 #[macro_export]

@@ -16,13 +16,18 @@ mod pipeline;
 mod record;
 mod secret;
 mod settings;
+#[cfg(feature = "http")]
+mod transport;
 
+#[cfg(feature = "http")]
+pub use backends::http::{HttpConfig, HttpExporter, HttpMethod};
 #[cfg(feature = "prometheus")]
 pub use backends::prometheus;
 pub use encode::{Compression, Encoded, PayloadFormat};
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{
-    AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Payload, Receipt, Transmit,
+    AnyExporter, BackoffStrategy, Capability, Exporter, Health, Info, Layer, MemoryExporter, Payload,
+    Receipt, RetryConfig, Transmit,
 };
 pub use exporters_derive::*;
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
@@ -36,3 +41,5 @@ pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
+#[cfg(feature = "http")]
+pub use transport::{AuthConfig, AuthKind, ExporterConfig, TlsConfig};

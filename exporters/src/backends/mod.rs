@@ -1,5 +1,7 @@
 //! The built-in exporters, one folder a backend.
 
+#[cfg(feature = "http")]
+pub(crate) mod http;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 
@@ -21,6 +23,8 @@ pub(crate) static KINDS: &[Registration] = &[
         }
         Ok(AnyExporter::new(MemoryExporter::with_capacity(settings.read::<Memory>()?.capacity)))
     }),
+    #[cfg(feature = "http")]
+    Registration::new("http", "exporters::HttpExporter", file!(), line!(), http::build),
     #[cfg(feature = "prometheus")]
     Registration::new(
         "prometheus",

@@ -5,11 +5,11 @@ use super::{
     variables,
 };
 use crate::{
-    Error, ErrorKind, KeyValue, Mapping, Result, Settings,
+    KeyValue, Mapping, Result, Settings,
     backends::KINDS,
     duration,
     exporter::factory::Kinds,
-    settings::{Environment, Node, Origin, Scope, Value, Wrong},
+    settings::{Environment, Node, Origin, Scope},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -76,44 +76,16 @@ impl Config {
     #[cfg(not(feature = "yaml"))]
     pub(crate) fn load(file: &Path, _: &Environment) -> Result<Self> {
         let message = "a configuration file needs the feature `yaml` of `exporters`";
-        Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("file", file.display()))
+        let error = crate::Error::new(crate::ErrorKind::ConfigInvalid, message);
+        Err(error.with_context("file", file.display()))
     }
 
-    /// What a file says, and over it the environment.
-    #[cfg(feature = "yaml")]
-    pub(crate) fn load(file: &Path, environment: &Environment) -> Result<Self> {
-        let name = file.display().to_string();
-        let unreadable = |error: std::io::Error| {
-            Error::new(ErrorKind::ConfigInvalid, "the configuration cannot be read")
-                .with_context("file", &name)
-                .with_context("reason", error.kind())
-        };
-        use std::io::Read;
-        let mut text = String::new();
-        let limit = super::yaml::MAX_BYTES as u64 + 1;
-        std::fs::File::open(file)
-            .and_then(|open| open.take(limit).read_to_string(&mut text))
-            .map_err(unreadable)?;
-        Self::parse(&text, &name, environment)
-    }
-
-    /// The same of a text; `file` is what it is called in errors.
-    #[cfg(feature = "yaml")]
-    pub(crate) fn parse(text: &str, file: &str, environment: &Environment) -> Result<Self> {
-        let mut node = super::yaml::parse(text, file, environment)?;
-        let entries = match node.take("exporters") {
-            None => Vec::new(),
-            Some((_, Node { value: Value::List(entries), .. })) => entries,
-            Some((_, other)) if other.is_null() => Vec::new(),
-            Some((key, other)) => {
-                let message = format!("expected a list of exporters, found {}", other.kind());
-                return Err(Wrong::new(message).within("exporters").at(&key.origin).into());
-            }
-        };
-        Self::build(node, entries, &Kinds::registered(KINDS)?, environment)
-    }
-
-    fn build(general: Node, entries: Vec<Node>, kinds: &Kinds, environment: &Environment) -> Result<Self> {
+    pub(super) fn build(
+        general: Node,
+        entries: Vec<Node>,
+        kinds: &Kinds,
+        environment: &Environment,
+    ) -> Result<Self> {
         let scope = Some(Scope::new(environment.clone(), "PROFILING"));
         let general: General = Settings { node: general, path: String::new(), scope }.read()?;
         let mut legs = Vec::new();

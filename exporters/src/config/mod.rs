@@ -2,6 +2,8 @@
 
 mod file;
 mod leg;
+#[cfg(feature = "yaml")]
+mod load;
 mod variables;
 #[cfg(feature = "yaml")]
 mod yaml;

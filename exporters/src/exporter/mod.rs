@@ -4,10 +4,12 @@ mod any;
 pub(crate) mod derived;
 pub(crate) mod factory;
 mod memory;
+mod retry;
 mod transmit;
 
 pub use any::{AnyExporter, Layer};
 pub use memory::MemoryExporter;
+pub use retry::{BackoffStrategy, RetryConfig};
 pub use transmit::{Payload, Transmit};
 
 use crate::{Batch, Error, Mapping, Result};

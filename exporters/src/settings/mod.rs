@@ -45,6 +45,14 @@ impl Settings {
         let path = self.path.clone();
         T::deserialize(de::De::new(self.node, self.scope)).map_err(|wrong| wrong.into_error(&path))
     }
+
+    /// Takes out what is given of `names`, as settings of their own.
+    #[cfg(feature = "http")]
+    pub(crate) fn take(&mut self, names: &[&str]) -> Self {
+        let taken = names.iter().filter_map(|name| self.node.take(name)).collect();
+        let node = Node { value: Value::Map(taken), origin: self.node.origin.clone() };
+        Self { node, path: self.path.clone(), scope: self.scope.clone() }
+    }
 }
 
 impl From<Wrong> for Error {

@@ -16,6 +16,7 @@ pub(crate) enum Value {
         text: String,
         plain: bool,
     },
+    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "a file has them"))]
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }
@@ -30,7 +31,11 @@ pub(crate) struct Key {
 /// Where a setting came from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Origin {
-    File { file: Arc<str>, line: usize },
+    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "there are no files"))]
+    File {
+        file: Arc<str>,
+        line: usize,
+    },
     Variable(Arc<str>),
     Code,
 }

@@ -1,0 +1,47 @@
+//! The configuration from a file.
+
+use super::{Config, yaml};
+use crate::{
+    Error, ErrorKind, Result,
+    backends::KINDS,
+    exporter::factory::Kinds,
+    settings::{Environment, Node, Value, Wrong},
+};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+impl Config {
+    /// What a file says, and over it the environment.
+    pub(crate) fn load(file: &Path, environment: &Environment) -> Result<Self> {
+        let name = file.display().to_string();
+        let unreadable = |error: io::Error| {
+            Error::new(ErrorKind::ConfigInvalid, "the configuration cannot be read")
+                .with_context("file", &name)
+                .with_context("reason", error.kind())
+        };
+        let mut text = String::new();
+        let limit = yaml::MAX_BYTES as u64 + 1;
+        fs::File::open(file)
+            .and_then(|open| open.take(limit).read_to_string(&mut text))
+            .map_err(unreadable)?;
+        Self::parse(&text, &name, environment)
+    }
+
+    /// The same of a text; `file` is what it is called in errors.
+    pub(crate) fn parse(text: &str, file: &str, environment: &Environment) -> Result<Self> {
+        let mut node = yaml::parse(text, file, environment)?;
+        let entries = match node.take("exporters") {
+            None => Vec::new(),
+            Some((_, Node { value: Value::List(entries), .. })) => entries,
+            Some((_, other)) if other.is_null() => Vec::new(),
+            Some((key, other)) => {
+                let message = format!("expected a list of exporters, found {}", other.kind());
+                return Err(Wrong::new(message).within("exporters").at(&key.origin).into());
+            }
+        };
+        Self::build(node, entries, &Kinds::registered(KINDS)?, environment)
+    }
+}
