@@ -12,6 +12,7 @@ mod check;
 mod errors;
 mod expand;
 mod item;
+mod nearest;
 mod shape;
 mod ty;
 
