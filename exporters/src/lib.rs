@@ -21,7 +21,7 @@ pub use backends::prometheus;
 pub use encode::{Compression, PayloadFormat};
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{
-    AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Payload, Receipt, Transmit,
+    AnyExporter, Capability, Exporter, Health, Info, Layer, MemoryExporter, Payload, Receipt, Transmit, kinds,
 };
 pub use exporters_derive::*;
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};

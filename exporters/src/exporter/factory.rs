@@ -15,15 +15,46 @@ pub struct Registration {
 
 inventory::collect!(Registration);
 
+/// Exporters that a configuration can make.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be made from settings",
+    label = "does not implement `serde::Deserialize`",
+    note = "derive `serde::Deserialize` for it, or keep it out of configuration files: `#[exporter(register = false)]`"
+)]
+pub trait FromSettings: Exporter + Sized {
+    /// The exporter that `settings` describe.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    fn from_settings(settings: Settings) -> Result<Self>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Exporter + DeserializeOwned> FromSettings for E {
+    fn from_settings(settings: Settings) -> Result<Self> {
+        settings.read()
+    }
+}
+
+/// The names of all kinds of exporters that are registered: what `type:` in a configuration file can be.
+///
+/// Each `#[derive(Exporter)]` registers one, wherever it is, as long as the program links the crate it is in.
+///
+/// # Errors
+/// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where two are registered under one name; the error says where both are.
+pub fn kinds() -> Result<Vec<&'static str>> {
+    Kinds::registered().map(|kinds| kinds.names())
+}
+
 impl Registration {
     /// A kind whose settings are the exporter itself.
-    pub const fn of<E: Exporter + DeserializeOwned>(
+    pub const fn of<E: FromSettings>(
         kind: &'static str,
         path: &'static str,
         file: &'static str,
         line: u32,
     ) -> Self {
-        Self::new(kind, path, file, line, |settings| settings.read::<E>().map(AnyExporter::new))
+        Self::new(kind, path, file, line, |settings| E::from_settings(settings).map(AnyExporter::new))
     }
 
     /// A kind that `build` makes.

@@ -7,6 +7,7 @@ mod memory;
 mod transmit;
 
 pub use any::{AnyExporter, Layer};
+pub use factory::kinds;
 pub use memory::MemoryExporter;
 pub use transmit::{Payload, Transmit};
 
