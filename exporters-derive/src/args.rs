@@ -1,6 +1,5 @@
 //! The arguments of `#[profiled(..)]`.
 
-mod nearest;
 mod objective;
 mod parse;
 

@@ -11,7 +11,10 @@ mod args;
 mod check;
 mod errors;
 mod expand;
+mod exporter;
 mod item;
+mod list;
+mod nearest;
 mod shape;
 mod ty;
 
@@ -67,4 +70,79 @@ pub fn profiled(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn profile(input: TokenStream) -> TokenStream {
     expand::block(input.into(), cfg!(feature = "record")).into()
+}
+
+/// Makes an exporter of a struct: what is left to write is one method, `Transmit::transmit`, which sends a payload.
+///
+/// ```text
+/// /// Posts call statistics to Acme.
+/// #[derive(Debug, Deserialize, Exporter)]
+/// #[exporter(kind = "acme", encode = json)]
+/// #[metric(throughput = "messages_per_second", unit = "{message}/s", help = "Messages processed")]
+/// #[metric(latency_p95 = "function.calls.duration", stat = p95, unit = "ms")]
+/// #[metric(apdex = Self::apdex)]
+/// pub struct Acme {
+///     endpoint: Endpoint,
+///     token: Secret,
+///     #[exporter(attribute = "deployment.environment.name")]
+///     environment: String,
+/// }
+///
+/// impl Transmit for Acme {
+///     async fn transmit(&self, payload: Payload) -> Result<Receipt> { .. }
+/// }
+/// ```
+///
+/// The derive writes `Exporter`, with the metrics' mapping and the encoding, and registers the struct as a kind: from then on
+/// `type: acme` in a configuration file makes one, by the struct's own `Deserialize`, of that file and of the variables
+/// `PROFILING_ACME_ENDPOINT`, `PROFILING_ACME_TOKEN`, `PROFILING_ACME_TOKEN_FILE` and so on. Where a backend refuses the
+/// credentials (`ErrorKind::Unauthorized`), fields that are a `Secret`, or an `Option` of one, are read again from the files
+/// they came from, and if that gave others, the payload is sent once more.
+///
+/// It takes any struct without type parameters or lifetimes, which must be `Debug`.
+///
+/// # On the struct: `#[exporter(..)]`
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `kind = "acme"` | its name in configuration files and variables; if absent, the struct's in `snake_case` |
+/// | `encode = json` | how a payload is written: `json`, `csv`, `prometheus` or `messagepack`; the last two are features of `exporters` |
+/// | `max_items = 1000` | the most items that one payload holds |
+/// | `max_bytes = 1024 * 1024` | the most bytes that one payload has |
+/// | `http(path = "/v1/metrics", auth = bearer(token))` | writes `transmit`, too (see below) |
+/// | `health = Self::check` | `async fn(&Self) -> Health`, which asks the backend; if absent, it counts as healthy |
+/// | `register = false` | not a kind: only the program itself can make one, and it need not be `Deserialize` |
+/// | `crate = path` | where `exporters` is, if not at `::exporters` |
+///
+/// # On the struct: `#[metric(name = source, ..)]`
+///
+/// Each is one metric that is sent, and then nothing else is. Without any, everything goes as it was recorded, and
+/// spans go, too, unless the format is `prometheus`.
+///
+/// | part | meaning |
+/// |---|---|
+/// | `name` | what the backend calls it; in quotes if that is no identifier |
+/// | `"total_calls"` | its source: a statistic over all functions, or a recorded metric, such as `"function.calls"`, with its series |
+/// | `Self::apdex`, `\|metrics\| ..` | or a computation: `fn(&ProfileMetrics) -> Option<f64>` |
+/// | `stat = p95` | of a recorded metric: `rate`, `total`, `count`, `sum`, `mean`, `max`, `p50`, `p90`, `p95`, `p99` |
+/// | `kind = rate` | `gauge`, `counter`, `rate` or `histogram`, if not what its source is |
+/// | `unit = "ms"` | its unit; times are converted |
+/// | `help = ".."` | what it means, for people |
+///
+/// # On a field: `#[exporter(..)]`
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `attribute = "deployment.environment.name"` | it is sent under this key with every payload, as its `Display` shows it |
+///
+/// # In `http(..)`
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `endpoint = url` | the field with the URL, an `Endpoint`; if absent, `endpoint` |
+/// | `path = "/v1/metrics"` | what is added to the URL's path |
+/// | `auth = bearer(token)` | the fields that say who sends: `bearer(token)`, `api_key(token, header = "X-API-Key")`, `basic(user, password)` or `none` |
+#[proc_macro_derive(Exporter, attributes(exporter, metric))]
+pub fn exporter(input: TokenStream) -> TokenStream {
+    exporter::derive(input.into()).into()
 }

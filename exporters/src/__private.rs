@@ -2,13 +2,16 @@
 
 pub use crate::__site as site;
 pub use crate::exporter::{
-    derived::{Derived, Field, Fixed, Refreshable},
+    Capability, Exporter, Health, Info, Payload, Receipt, Transmit,
+    derived::{Derived, Field, Fixed, Refreshable, text},
     factory::Registration,
 };
+pub use crate::mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic, names};
 pub use crate::record::{
     Call, Fallible, Guard, Infallible, Keyed, LocalShard, Objective, Owner, Profiled, Returned, Site, Spec,
     Typed, ValueRef, error_if, failure_with, ok_if, value,
 };
+pub use crate::{Batch, PayloadFormat, Result};
 pub use {core, inventory, std};
 
 use std::borrow::Cow;

@@ -23,6 +23,7 @@ mod transport;
 pub use backends::http::{HttpConfig, HttpExporter, HttpMethod};
 #[cfg(feature = "prometheus")]
 pub use backends::prometheus;
+pub use config::kinds;
 pub use encode::{Compression, Encoded, PayloadFormat};
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{

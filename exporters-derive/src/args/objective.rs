@@ -6,8 +6,8 @@ use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Result, Token};
 
-use super::nearest;
 use crate::errors::Errors;
+use crate::nearest;
 
 /// An objective: `target` percent of the calls end well, within `latency` nanoseconds if that is not 0.
 #[derive(Clone)]

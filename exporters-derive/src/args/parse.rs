@@ -5,8 +5,9 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, Ident, LitBool, LitInt, LitStr, Path, Result, Token, parenthesized};
 
-use super::{Args, Verdict, nearest, objective};
+use super::{Args, Verdict, objective};
 use crate::errors::Errors;
+use crate::nearest;
 
 /// Every argument, with how it is written.
 const KNOWN: &[(&str, &str)] = &[

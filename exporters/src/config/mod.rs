@@ -10,3 +10,15 @@ mod yaml;
 
 pub(crate) use file::Config;
 pub(crate) use leg::Sink;
+
+use crate::{Result, backends::KINDS, exporter::factory::Kinds};
+
+/// The names of all kinds of exporters that are registered: what `type:` in a configuration file can be.
+///
+/// Each `#[derive(Exporter)]` registers one, wherever it is, as long as the program links the crate it is in.
+///
+/// # Errors
+/// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) where two are registered under one name; the error says where both are.
+pub fn kinds() -> Result<Vec<&'static str>> {
+    Kinds::registered(KINDS).map(|kinds| kinds.names())
+}

@@ -4,7 +4,10 @@ use super::{Capability, Receipt, Transmit};
 use crate::{
     Batch, ErrorKind, Mapping, PayloadFormat, Result, Secret, Signal, encode::Encoded, mapping::Mapper,
 };
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// What the macro knows of an exporter.
 #[derive(Debug)]
@@ -21,8 +24,8 @@ impl Derived {
     }
 
     /// `base`, with the mapping, if there is one.
-    pub const fn capability(&self, base: Capability) -> Capability {
-        Capability { mapping: Some(self.mapping), ..base }
+    pub fn capability(&self, base: Capability) -> Capability {
+        Capability { mapping: Some(self.mapping).filter(|mapping| !mapping.is_empty()), ..base }
     }
 
     /// Sends a batch by `exporter`. Where its credentials are refused, and `refresh` finds new ones, it tries once more.
@@ -104,6 +107,11 @@ impl<T: ?Sized> Fixed for &Field<'_, T> {
     fn __exporters_refresh(&self) -> bool {
         false
     }
+}
+
+/// What a field says as an attribute.
+pub fn text(field: &impl fmt::Display) -> String {
+    field.to_string()
 }
 
 fn refresh(secret: &Secret) -> bool {

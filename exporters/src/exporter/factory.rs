@@ -15,15 +15,36 @@ pub struct Registration {
 
 inventory::collect!(Registration);
 
+/// Exporters that a configuration can make.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be made from settings",
+    label = "does not implement `serde::Deserialize`",
+    note = "derive `serde::Deserialize` for it, or keep it out of configuration files: `#[exporter(register = false)]`"
+)]
+pub trait FromSettings: Exporter + Sized {
+    /// The exporter that `settings` describe.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    fn from_settings(settings: Settings) -> Result<Self>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Exporter + DeserializeOwned> FromSettings for E {
+    fn from_settings(settings: Settings) -> Result<Self> {
+        settings.read()
+    }
+}
+
 impl Registration {
     /// A kind whose settings are the exporter itself.
-    pub const fn of<E: Exporter + DeserializeOwned>(
+    pub const fn of<E: FromSettings>(
         kind: &'static str,
         path: &'static str,
         file: &'static str,
         line: u32,
     ) -> Self {
-        Self::new(kind, path, file, line, |settings| settings.read::<E>().map(AnyExporter::new))
+        Self::new(kind, path, file, line, |settings| E::from_settings(settings).map(AnyExporter::new))
     }
 
     /// A kind that `build` makes.

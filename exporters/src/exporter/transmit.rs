@@ -17,6 +17,11 @@ use std::future::Future;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how to send a payload",
+    label = "does not implement `exporters::Transmit`",
+    note = "write `impl Transmit for {Self}` with its one method, or have it written: `#[exporter(http(..))]`"
+)]
 pub trait Transmit: Send + Sync {
     /// Sends one payload. It may be called again with the same one; dropping its future abandons the attempt.
     ///

@@ -8,7 +8,7 @@ mod statistics;
 pub(crate) use apply::{Mapped, Mapper};
 pub use entry::{MetricKind, MetricMapping, Source, Statistic};
 pub(crate) use glob::Glob;
-pub(crate) use statistics::names;
+pub use statistics::names;
 
 use crate::{Error, ErrorKind, Result};
 use serde::Deserialize;

@@ -100,7 +100,7 @@ pub(crate) const RECORDED: &[(&str, MetricKind)] = &[
 ];
 
 /// Everything that a [`MetricMapping`](super::MetricMapping) can have as its source.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub fn names() -> impl Iterator<Item = &'static str> {
     NAMED.iter().map(|named| named.name).chain(RECORDED.iter().map(|(name, _)| *name))
 }
 

@@ -1,0 +1,43 @@
+//! Every encoding; Prometheus' takes no spans.
+
+#[path = "../exporter.rs"]
+mod common;
+
+use common::{Sent, export};
+use exporters::{Exporter, Payload, Receipt, Result, Transmit};
+use serde::Deserialize;
+
+static SENT: Sent = Sent::new();
+
+macro_rules! encoded {
+    ($($name:ident $format:ident,)*) => {
+        $(#[derive(Debug, Deserialize, Exporter)]
+        #[exporter(encode = $format)]
+        struct $name;
+
+        impl Transmit for $name {
+            async fn transmit(&self, payload: Payload) -> Result<Receipt> {
+                SENT.keep(payload)
+            }
+        })*
+    };
+}
+encoded! {
+    Json json,
+    Csv csv,
+    Prometheus prometheus,
+    Packed messagepack,
+}
+
+fn main() {
+    export(&Json).unwrap();
+    assert!(SENT.text().starts_with(r#"{"resource":"#), "{}", SENT.text());
+    export(&Csv).unwrap();
+    assert!(SENT.text().starts_with("start,end,name,"), "{}", SENT.text());
+    export(&Prometheus).unwrap();
+    assert!(SENT.text().contains("function_calls_total{"), "{}", SENT.text());
+    export(&Packed).unwrap();
+    assert!(SENT.text().contains("function.calls.duration"), "{}", SENT.text());
+    assert!(!Prometheus.capability().spans && Csv.capability().spans && Packed.capability().spans);
+    assert_eq!(exporters::kinds().unwrap(), ["csv", "json", "packed", "prometheus"]);
+}
