@@ -13,9 +13,13 @@ pub(crate) struct List {
     /// Whose they are.
     of: &'static str,
     /// Every argument, with how it is written.
-    known: &'static [(&'static str, &'static str)],
+    known: Known,
+    /// What has other arguments of the same name, and which.
+    elsewhere: (&'static str, Known),
     seen: Vec<&'static str>,
 }
+
+type Known = &'static [(&'static str, &'static str)];
 
 /// An argument's name, where it was given.
 pub(crate) struct Key {
@@ -25,8 +29,12 @@ pub(crate) struct Key {
 }
 
 impl List {
-    pub(crate) fn new(of: &'static str, known: &'static [(&'static str, &'static str)]) -> Self {
-        Self { of, known, seen: Vec::new() }
+    pub(crate) fn new(of: &'static str, known: Known) -> Self {
+        Self { of, known, elsewhere: ("", &[]), seen: Vec::new() }
+    }
+
+    pub(crate) fn elsewhere(self, place: &'static str, known: Known) -> Self {
+        Self { elsewhere: (place, known), ..self }
     }
 
     /// Has `read` take each argument's value.
@@ -52,6 +60,10 @@ impl List {
         let span = ident.span();
         let given = ident.unraw().to_string();
         let Some((word, usage)) = self.known.iter().find(|(word, _)| *word == given) else {
+            let (place, others) = self.elsewhere;
+            if others.iter().any(|(other, _)| *other == given) {
+                return Err(Error::new(span, format!("`{given}` goes on {place}")));
+            }
             let words: Vec<&str> = self.known.iter().map(|(word, _)| *word).collect();
             let (of, hint) = (self.of, nearest::hint(&given, &words));
             let message =

@@ -48,7 +48,7 @@
 )]
 #![expect(clippy::redundant_pub_crate, reason = "`unreachable_pub` says the opposite")]
 
-use ::exporters::{profile, profiled};
+use ::exporters::{Exporter, profile, profiled};
 
 /// Names that the macros could trip over.
 #[expect(dead_code, reason = "they are only to be in the way")]
@@ -87,6 +87,11 @@ mod shadows {
         }
     }
     impl<T> Future for T {}
+    /// Not an exporter.
+    pub(crate) trait Transmit {}
+    /// Not what the derive's `batch` is.
+    #[expect(non_upper_case_globals, reason = "it is to be met by mistake")]
+    pub(crate) const batch: u8 = 0;
     /// A type with the name of a primitive one.
     #[derive(Clone, Copy, Debug)]
     #[expect(non_camel_case_types, reason = "it is to be met by mistake")]
@@ -96,7 +101,9 @@ mod shadows {
 /// Everything is shadowed.
 mod shadowed {
     #[expect(unused_imports, reason = "they are here to be in the way")]
-    use crate::shadows::{Box, Err, Future, None, Option, Result, Some, bool, core, exporters, std};
+    use crate::shadows::{
+        Box, Err, Future, None, Option, Result, Some, Transmit, batch, bool, core, exporters, std,
+    };
     use crate::{profile, profiled};
 
     #[profiled]
@@ -167,6 +174,62 @@ mod shadowed {
     }
 }
 
+/// An exporter among the shadows.
+mod exporting {
+    #[expect(unused_imports, reason = "they are here to be in the way")]
+    use crate::shadows::{
+        Box, Err, Future, None, Option, Result, Some, Transmit, batch, bool, core, exporters, std,
+    };
+
+    /// Sends nothing.
+    #[derive(::std::fmt::Debug, crate::Exporter)]
+    #[exporter(kind = "shadowed", encode = prometheus, max_items = 10, max_bytes = 1_000, register = false)]
+    #[exporter(health = Self::look, crate = ::exporters)]
+    #[metric(calls = "function.calls.duration", stat = count, kind = rate, unit = "1", help = "Calls")]
+    #[metric(computed = |metrics| metrics.function("public").error_rate())]
+    #[metric(named = Self::named)]
+    pub(crate) struct Silent {
+        /// Where it runs.
+        #[exporter(attribute = "environment")]
+        pub(crate) environment: ::std::string::String,
+        /// Who sends.
+        pub(crate) token: ::exporters::Secret,
+    }
+
+    impl Silent {
+        fn named(metrics: &::exporters::ProfileMetrics) -> ::std::option::Option<f64> {
+            metrics.avg_latency_ms()
+        }
+
+        #[expect(clippy::unused_async, reason = "it is asked so")]
+        async fn look(&self) -> ::exporters::Health {
+            ::std::assert!(!self.token.is_empty());
+            ::exporters::Health::Healthy
+        }
+    }
+
+    impl ::exporters::Transmit for Silent {
+        async fn transmit(&self, payload: ::exporters::Payload) -> ::exporters::Result<::exporters::Receipt> {
+            ::std::result::Result::Ok(payload.receipt())
+        }
+    }
+}
+
+/// A public exporter, which registers itself.
+#[derive(Clone, Debug, ::serde::Deserialize, Exporter)]
+#[metric(calls = "total_calls")]
+pub struct Public {
+    #[exporter(attribute = "name")]
+    name: ::std::string::String,
+}
+
+impl ::exporters::Transmit for Public {
+    #[inline]
+    async fn transmit(&self, payload: ::exporters::Payload) -> ::exporters::Result<::exporters::Receipt> {
+        ::std::result::Result::Ok(payload.receipt())
+    }
+}
+
 /// A public function, which must have documentation.
 #[profiled]
 #[must_use]
@@ -216,4 +279,16 @@ fn calls_are_recorded() {
         ::std::assert_eq!(metrics.function(name).total_calls(), calls, "{name}");
     }
     ::std::assert_eq!(metrics.function("later").error_rate(), ::std::option::Option::Some(1.0));
+}
+
+#[::std::prelude::v1::test]
+fn exporters_export() {
+    let silent = exporting::Silent {
+        environment: ::std::string::String::new(),
+        token: ::exporters::Secret::new("a token"),
+    };
+    let health = run(::exporters::Exporter::health(&silent));
+    ::std::assert!(health.is_some_and(|health| health.is_healthy()));
+    ::std::assert_eq!(::exporters::Exporter::info(&silent).kind, "shadowed");
+    ::std::assert!(::exporters::kinds().is_ok_and(|kinds| kinds == ["public"]));
 }

@@ -61,7 +61,7 @@ impl Args {
     /// Reads every `#[exporter(..)]` among `attrs`.
     pub(super) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
         let mut args = Self::default();
-        let mut list = List::new("exporter", KNOWN);
+        let mut list = List::new("exporter", KNOWN).elsewhere("a field", KNOWN_OF_FIELD);
         for attr in attrs.iter().filter(|attr| attr.path().is_ident("exporter")) {
             within(attr, "#[exporter(kind = \"acme\")]", errors, |input, errors| {
                 list.read(input, errors, |key, input, errors| args.one(key, input, errors));
@@ -94,7 +94,7 @@ impl Args {
 /// The key of the attribute that a field is, as its `#[exporter(attribute = "..")]` says.
 pub(super) fn attribute(attrs: &[Attribute], errors: &mut Errors) -> Option<LitStr> {
     let mut attribute = None;
-    let mut list = List::new("exporter", KNOWN_OF_FIELD);
+    let mut list = List::new("exporter", KNOWN_OF_FIELD).elsewhere("the struct", KNOWN);
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("exporter")) {
         within(attr, "#[exporter(attribute = \"..\")]", errors, |input, errors| {
             list.read(input, errors, |key, input, _| {
@@ -151,7 +151,7 @@ pub(super) fn bad_kind(span: Span) -> Error {
     )
 }
 
-pub(super) fn needs_feature(span: Span, feature: &str) -> Error {
+fn needs_feature(span: Span, feature: &str) -> Error {
     Error::new(
         span,
         format!("this needs the feature `{feature}` of `exporters`: turn it on in your Cargo.toml"),

@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::{Data, DeriveInput, Error, GenericParam, LitStr, Member, Result};
 
-use super::args::{bad_kind, is_kind, name, needs_feature};
+use super::args::{bad_kind, is_kind, name};
 use super::http::Http;
 use super::metric::{Metric, Source};
 use super::model::{Field, Model};
@@ -163,9 +163,6 @@ fn described(kind: Kind) -> &'static str {
 
 /// Refuses fields that are not there.
 fn http(http: &Http, fields: &[Field], errors: &mut Errors) {
-    if cfg!(not(feature = "http")) {
-        errors.push(needs_feature(http.span, "http"));
-    }
     let known: Vec<String> = fields.iter().map(|field| name(&field.member)).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     if http.endpoint.is_none() && !known.contains(&"endpoint") {

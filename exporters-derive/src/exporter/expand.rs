@@ -25,7 +25,12 @@ pub(super) fn exporter(model: &Model) -> TokenStream {
     };
     let transmit = args.http.as_ref().map(|http| http::transmit(http, ident, &private));
     let registration = (!args.unregistered).then(|| registration(ident, &kind, &private));
-    quote_spanned! {Span::mixed_site()=>
+    // Where it has no `Transmit`, that is what is wrong.
+    let at = Span::mixed_site().located_at(ident.span());
+    let export = quote_spanned! {at=>
+        __EXPORTERS_DERIVED.export(self, #max_bytes, &[#attributes], || #refresh, __exporters_batch).await
+    };
+    let items = quote_spanned! {Span::mixed_site()=>
         #[doc(hidden)]
         #[allow(deprecated)]
         const _: () = {
@@ -44,9 +49,7 @@ pub(super) fn exporter(model: &Model) -> TokenStream {
                     &self,
                     __exporters_batch: #private::Batch,
                 ) -> #private::Result<#private::Receipt> {
-                    __EXPORTERS_DERIVED
-                        .export(self, #max_bytes, &[#attributes], || #refresh, __exporters_batch)
-                        .await
+                    #export
                 }
                 async fn health(&self) -> #private::Health {
                     #health
@@ -61,6 +64,10 @@ pub(super) fn exporter(model: &Model) -> TokenStream {
             #transmit
             #registration
         };
+    };
+    match &args.http {
+        Some(http) => http::guard(http, &items, &private),
+        None => items,
     }
 }
 

@@ -120,3 +120,55 @@ impl Kinds {
         Error::new(ErrorKind::ConfigInvalid, message).with_context("kind", kind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Payload, Receipt, Secret, Transmit,
+        settings::{Node, Origin, Scope},
+    };
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, crate::Exporter)]
+    #[exporter(kind = "in-test", crate = crate)]
+    struct InTest {
+        endpoint: crate::Endpoint,
+        token: Secret,
+        #[serde(default)]
+        port: u16,
+    }
+
+    impl Transmit for InTest {
+        async fn transmit(&self, payload: Payload) -> Result<Receipt> {
+            Ok(payload.receipt())
+        }
+    }
+
+    fn build(kind: &str, variables: &[(&str, &str)]) -> Result<AnyExporter> {
+        let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        let scope = Some(Scope::new(environment, &format!("PROFILING_{kind}")));
+        Kinds::registered()?
+            .build(kind, Settings { node: Node::empty(Origin::Code), path: String::new(), scope })
+    }
+
+    #[test]
+    fn a_kind_is_made_from_settings() {
+        let endpoint = ("PROFILING_IN_TEST_ENDPOINT", "https://acme.example/v1");
+        let all = [endpoint, ("PROFILING_IN_TEST_TOKEN", "hunter2"), ("PROFILING_IN_TEST_PORT", "80")];
+        let exporter = build("in-test", &all).unwrap();
+        assert_eq!(exporter.info().kind, "in-test");
+        let expected = "InTest { endpoint: https://acme.example/v1, token: [REDACTED], port: 80 }";
+        assert_eq!(format!("{exporter:?}"), expected);
+        let missing = build("in-test", &[endpoint]).unwrap_err().to_string();
+        assert!(missing.contains("required") && missing.contains("setting: token"), "{missing}");
+    }
+
+    #[test]
+    fn a_kind_that_is_not_there_is_told_with_the_nearest() {
+        assert!(kinds().unwrap().contains(&"in-test"));
+        let error = build("in-tset", &[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+        assert!(error.to_string().contains("did you mean `in-test`?"), "{error}");
+    }
+}

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use exporters::profiled;
+use exporters::{profiled, Exporter, Payload, Receipt, Transmit};
 
 fn run<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -66,6 +66,27 @@ impl Fetch for Db<'_> {
     async fn fetch(&self, key: &str) -> usize {
         self.0.len() + key.len()
     }
+}
+
+#[derive(Debug, serde::Deserialize, Exporter)]
+#[metric(calls = "function.calls", stat = rate)]
+#[metric(all = |metrics| Some(metrics.total_calls() as f64))]
+struct Old {
+    #[exporter(attribute = "name")]
+    name: String,
+}
+
+impl Transmit for Old {
+    async fn transmit(&self, payload: Payload) -> exporters::Result<Receipt> {
+        Ok(payload.receipt())
+    }
+}
+
+#[test]
+fn exporters_register() {
+    let old = Old { name: String::new() };
+    assert!(run(old.health()).is_healthy() && old.capability().mapping.is_some());
+    assert_eq!(exporters::kinds().unwrap(), [old.info().kind]);
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! Functions that nothing calls, for a program that only names the crate.
+//! Functions that nothing calls, and an exporter that nothing makes, for a program that only names the crate.
+
+use exporters::{Exporter, Payload, Receipt, Result, Transmit};
 
 /// Is registered, though nothing calls it.
 #[exporters::profiled]
@@ -15,4 +17,15 @@ struct Hidden;
 impl Hidden {
     #[allow(dead_code)]
     async fn never_named(&self) {}
+}
+
+/// A private exporter, which is registered all the same.
+#[derive(Debug, serde::Deserialize, Exporter)]
+#[exporter(kind = "never-made")]
+struct NeverMade {}
+
+impl Transmit for NeverMade {
+    async fn transmit(&self, payload: Payload) -> Result<Receipt> {
+        Ok(payload.receipt())
+    }
 }

@@ -9,37 +9,39 @@ use crate::exporter::http::{Auth, Http};
 /// What a header with an API key is called, unless somebody says otherwise.
 const API_KEY: &str = "X-API-Key";
 
+/// The implementation of `Transmit`.
 pub(super) fn transmit(http: &Http, ident: &Ident, private: &TokenStream) -> TokenStream {
+    let ours = Span::mixed_site();
     let default = Member::from(Ident::new("endpoint", Span::call_site()));
     let endpoint = http.endpoint.as_ref().unwrap_or(&default);
     let path = http.path.as_ref().map_or_else(String::new, syn::LitStr::value);
-    let ours = Span::mixed_site();
     let auth = match &http.auth {
         Auth::None => quote_spanned!(ours=> None),
         Auth::Bearer(token) => quote_spanned!(ours=> Bearer(&self.#token)),
         Auth::Basic(user, password) => quote_spanned!(ours=> Basic(&self.#user, &self.#password)),
         Auth::ApiKey(key, header) => {
             let header = header.as_ref().map_or_else(|| API_KEY.to_owned(), syn::LitStr::value);
-            quote_spanned!(ours=> Header(#header, &self.#key))
+            quote_spanned!(ours=> ApiKey(#header, &self.#key))
         }
     };
     quote_spanned! {ours=>
-        static __EXPORTERS_CLIENT: #private::http::Cell = #private::http::Cell::new();
+        static __EXPORTERS_HTTP: #private::http::HttpTransmit = #private::http::HttpTransmit::new();
         #[automatically_derived]
         impl #private::Transmit for #ident {
             async fn transmit(
                 &self,
                 __exporters_payload: #private::Payload,
             ) -> #private::Result<#private::Receipt> {
-                #private::http::send(
-                    &__EXPORTERS_CLIENT,
-                    &self.#endpoint,
-                    #path,
-                    #private::http::Auth::#auth,
-                    __exporters_payload,
-                )
-                .await
+                __EXPORTERS_HTTP
+                    .send(&self.#endpoint, #path, #private::http::AuthRef::#auth, __exporters_payload)
+                    .await
             }
         }
     }
+}
+
+/// What needs the feature, which only the library knows whether it has.
+pub(super) fn guard(http: &Http, items: &TokenStream, private: &TokenStream) -> TokenStream {
+    let at = Span::mixed_site().located_at(http.span);
+    quote_spanned!(at=> #private::http! { #items })
 }
