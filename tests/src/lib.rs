@@ -3,6 +3,7 @@
 mod backend;
 pub mod checker;
 pub mod data;
+pub mod hostile;
 pub mod http;
 pub mod prometheus;
 mod serve;

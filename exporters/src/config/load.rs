@@ -2,7 +2,7 @@
 
 use super::{Config, yaml};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, Settings,
     backends::KINDS,
     exporter::factory::Kinds,
     settings::{Environment, Node, Value, Wrong},
@@ -43,5 +43,16 @@ impl Config {
             }
         };
         Self::build(node, entries, &Kinds::registered(KINDS)?, environment)
+    }
+}
+
+impl Settings {
+    /// Settings written as YAML: a mapping, as `config:` in a file has it.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) with the line, where this is not YAML.
+    pub fn from_yaml(text: &str) -> Result<Self> {
+        let node = yaml::parse(text, "settings", &Environment::of_process())?;
+        Ok(Self { node, path: String::new(), scope: None })
     }
 }

@@ -11,7 +11,7 @@ mod yaml;
 pub(crate) use file::Config;
 pub(crate) use leg::Sink;
 
-use crate::{Result, backends::KINDS, exporter::factory::Kinds};
+use crate::{AnyExporter, Result, Settings, backends::KINDS, exporter::factory::Kinds};
 
 /// The names of all kinds of exporters that are registered: what `type:` in a configuration file can be.
 ///
@@ -21,4 +21,21 @@ use crate::{Result, backends::KINDS, exporter::factory::Kinds};
 /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) where two are registered under one name; the error says where both are.
 pub fn kinds() -> Result<Vec<&'static str>> {
     Kinds::registered(KINDS).map(|kinds| kinds.names())
+}
+
+impl AnyExporter {
+    /// An exporter of a registered kind.
+    ///
+    /// ```
+    /// # use exporters::{AnyExporter, Settings};
+    /// let settings = Settings::from_env("MY_MEMORY"); // MY_MEMORY_CAPACITY
+    /// let exporter = AnyExporter::of_kind("memory", settings)?;
+    /// # Ok::<(), exporters::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) where there is no such kind, or a setting is wrong.
+    pub fn of_kind(kind: &str, settings: Settings) -> Result<Self> {
+        Kinds::registered(KINDS)?.build(kind, settings)
+    }
 }

@@ -148,7 +148,7 @@ mod tests {
     fn build(kind: &str, variables: &[(&str, &str)]) -> Result<AnyExporter> {
         let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
         let scope = Some(Scope::new(environment, &format!("PROFILING_{kind}")));
-        Kinds::registered()?
+        Kinds::registered(&[])?
             .build(kind, Settings { node: Node::empty(Origin::Code), path: String::new(), scope })
     }
 
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_there_is_told_with_the_nearest() {
-        assert!(kinds().unwrap().contains(&"in-test"));
+        assert!(crate::kinds().unwrap().contains(&"in-test"));
         let error = build("in-tset", &[]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
         assert!(error.to_string().contains("did you mean `in-test`?"), "{error}");

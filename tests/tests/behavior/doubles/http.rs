@@ -1,0 +1,199 @@
+//! An endpoint that takes a payload in any of the formats of the HTTP exporter.
+
+use super::prometheus::page;
+use crate::double::{Answer, Double, Seen};
+use exporters::{AnyExporter, Settings};
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    net::TcpStream,
+    sync::{Arc, Condvar, Mutex},
+};
+use tests::hostile::{Asked, Hostile};
+
+/// Decodes payloads, and answers as it is told.
+pub(crate) struct Http {
+    server: Hostile,
+    state: Arc<State>,
+    format: &'static str,
+}
+
+/// What the server's threads share with the test.
+#[derive(Default)]
+pub(crate) struct State {
+    script: Mutex<VecDeque<Answer>>,
+    seen: Mutex<Seen>,
+    ids: Mutex<Vec<String>>,
+    over: Mutex<bool>,
+    ended: Condvar,
+    /// Whether payloads hold totals.
+    cumulative: bool,
+}
+
+impl Http {
+    pub(crate) fn json() -> Self {
+        Self::start("json", json)
+    }
+
+    pub(crate) fn messagepack() -> Self {
+        Self::start("messagepack", |body| document(&rmp_serde::from_slice(body).unwrap()))
+    }
+
+    pub(crate) fn csv() -> Self {
+        Self::start("csv", csv)
+    }
+
+    pub(crate) fn prometheus() -> Self {
+        Self::start("prometheus", |body| page(std::str::from_utf8(body).unwrap()))
+    }
+
+    fn start(format: &'static str, decode: fn(&[u8]) -> Seen) -> Self {
+        let state = Arc::new(State { cumulative: format == "prometheus", ..State::default() });
+        let server = serve(&state, decode);
+        Self { server, state, format }
+    }
+}
+
+/// A server that answers by the script.
+pub(crate) fn serve(state: &Arc<State>, decode: fn(&[u8]) -> Seen) -> Hostile {
+    let state = state.clone();
+    Hostile::start(move |asked, stream| state.answer(asked, stream, decode))
+}
+
+impl State {
+    fn answer(&self, asked: &Asked, stream: &mut TcpStream, decode: fn(&[u8]) -> Seen) -> io::Result<()> {
+        let next = {
+            let mut script = self.script.lock().unwrap();
+            match script.front().copied() {
+                Some(Answer::AtMost(bytes)) if asked.body.len() > bytes => Some(Answer::Status(413, None)),
+                Some(Answer::AtMost(_)) => None,
+                _ => script.pop_front(),
+            }
+        };
+        match next {
+            None => {
+                let mut seen = self.seen.lock().unwrap();
+                match self.cumulative {
+                    true => seen.replace(decode(&asked.body)),
+                    false => seen.plus(&decode(&asked.body)),
+                }
+                drop(seen);
+                self.ids.lock().unwrap().extend(asked.header("Idempotency-Key").map(str::to_owned));
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            }
+            Some(Answer::Status(status, retry_after)) => {
+                let retry_after =
+                    retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
+                let head = format!(
+                    "HTTP/1.1 {status} No\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n{retry_after}\r\n"
+                );
+                stream.write_all(head.as_bytes())
+            }
+            Some(Answer::Close | Answer::AtMost(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(Answer::Stall) => {
+                let over = self.over.lock().unwrap();
+                drop(self.ended.wait_while(over, |over| !*over).unwrap());
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+        }
+    }
+
+    pub(crate) fn script(&self, answers: &[Answer]) {
+        *self.script.lock().unwrap() = answers.iter().copied().collect();
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.ids.lock().unwrap().clone()
+    }
+
+    /// Lets go of those who stall.
+    pub(crate) fn end(&self) {
+        *self.over.lock().unwrap() = true;
+        self.ended.notify_all();
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.state.end();
+    }
+}
+
+impl std::panic::RefUnwindSafe for Http {}
+
+impl Double for Http {
+    fn kind(&self) -> &'static str {
+        "http"
+    }
+
+    fn exporter(&self) -> AnyExporter {
+        let (address, format) = (self.server.address(), self.format);
+        let settings = format!("{{ endpoint: 'http://{address}/v1', format: {format}, timeout: 500ms }}");
+        AnyExporter::of_kind("http", Settings::from_yaml(&settings).unwrap()).unwrap()
+    }
+
+    fn seen(&self) -> Seen {
+        self.state.seen()
+    }
+
+    fn script(&self, answers: &[Answer]) -> bool {
+        self.state.script(answers);
+        true
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.state.ids()
+    }
+
+    fn cumulative(&self) -> bool {
+        self.state.cumulative
+    }
+}
+
+pub(crate) fn json(body: &[u8]) -> Seen {
+    document(&serde_json::from_slice(body).unwrap())
+}
+
+fn document(document: &serde_json::Value) -> Seen {
+    let mut seen = Seen::default();
+    for item in document["metrics"].as_array().into_iter().flatten() {
+        let text = |key: &str| item["attributes"][key].as_str().unwrap_or_default();
+        match item["name"].as_str().unwrap() {
+            "function.calls" => {
+                seen.add_calls(text("function"), text("result"), item["value"].as_u64().unwrap())
+            }
+            "function.calls.duration" => {
+                let buckets: u64 =
+                    item["counts"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
+                let count = item["count"].as_u64().unwrap();
+                assert_eq!(buckets + item["zero_count"].as_u64().unwrap(), count);
+                seen.add_durations(text("function"), count);
+            }
+            _ => {}
+        }
+    }
+    seen
+}
+
+fn csv(body: &[u8]) -> Seen {
+    let mut seen = Seen::default();
+    for row in ::csv::Reader::from_reader(body).into_records() {
+        let row = row.unwrap();
+        let attribute = |key: &str| {
+            let mut pairs = row[5].split(';').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(k, _)| *k == key).map_or("", |(_, value)| value).to_owned()
+        };
+        match &row[2] {
+            "function.calls" => {
+                seen.add_calls(&attribute("function"), &attribute("result"), row[6].parse().unwrap());
+            }
+            "function.calls.duration" => seen.add_durations(&attribute("function"), row[8].parse().unwrap()),
+            _ => {}
+        }
+    }
+    seen
+}

@@ -1,0 +1,6 @@
+//! A double for each kind.
+
+pub(crate) mod derived;
+pub(crate) mod http;
+pub(crate) mod memory;
+pub(crate) mod prometheus;
