@@ -24,6 +24,8 @@ pub use backends::http::{HttpConfig, HttpExporter, HttpMethod};
 #[cfg(feature = "prometheus")]
 pub use backends::prometheus;
 pub use config::kinds;
+#[cfg(feature = "schema")]
+pub use config::schema;
 pub use encode::{Compression, Encoded, PayloadFormat};
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{

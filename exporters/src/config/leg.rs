@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Settings of the leg that may also stand among those of its exporter, which is where many look for them.
-const EITHER: &[&str] = &[
+pub(super) const EITHER: &[&str] = &[
     "batch_size",
     "flush_interval",
     "flush_interval_seconds",

@@ -4,12 +4,16 @@ mod file;
 mod leg;
 #[cfg(feature = "yaml")]
 mod load;
+#[cfg(feature = "schema")]
+mod schema;
 mod variables;
 #[cfg(feature = "yaml")]
 mod yaml;
 
 pub(crate) use file::Config;
 pub(crate) use leg::Sink;
+#[cfg(feature = "schema")]
+pub use schema::schema;
 
 use crate::{AnyExporter, Result, Settings, backends::KINDS, exporter::factory::Kinds};
 

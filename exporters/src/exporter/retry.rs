@@ -6,12 +6,14 @@ use std::time::Duration;
 
 /// How failed attempts are repeated. Only errors that [are retryable](Error::is_retryable) are.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
     /// Attempts after the first. Default: 3; 0 never repeats.
     pub max_retries: u32,
     /// The wait before the first repetition. Default: 1 s.
     #[serde(alias = "initial_delay_seconds", deserialize_with = "crate::duration::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub initial_delay: Duration,
     /// No wait is longer, unless the backend asks for it. Default: 60 s.
     #[serde(
@@ -19,6 +21,7 @@ pub struct RetryConfig {
         alias = "max_backoff_seconds",
         deserialize_with = "crate::duration::deserialize"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub max_delay: Duration,
     /// By how much an [exponential](BackoffStrategy::Exponential) wait grows each time. Default: 2.
     #[serde(alias = "backoff_multiplier")]
@@ -36,6 +39,7 @@ pub struct RetryConfig {
 
 /// How the wait grows from one repetition to the next.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum BackoffStrategy {

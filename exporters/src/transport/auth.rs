@@ -23,6 +23,7 @@ const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 /// # let _ = auth;
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthConfig {
     /// What to send. Default: what the credentials below are for, or nothing. `type` in a file.
@@ -44,6 +45,7 @@ pub struct AuthConfig {
 
 /// A way to say who we are.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AuthKind {

@@ -18,6 +18,7 @@ use std::{
 
 /// Whom to trust, and how to show who we are, over `https`. All files are PEM; they are read when an exporter is made.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
     /// The authorities to trust, and no others. Default: those of the system.

@@ -1,17 +1,20 @@
 //! `HttpConfig`: every setting of the HTTP exporter.
 
 use crate::{
-    AuthConfig, Compression, Endpoint, ExporterConfig, PayloadFormat, RetryConfig, Secret, TlsConfig,
+    AuthConfig, Compression, Endpoint, Error, ErrorKind, ExporterConfig, PayloadFormat, Result, RetryConfig,
+    Secret, TlsConfig,
     transport::{
         Options,
         transmit::{CONNECT_TIMEOUT, TIMEOUT},
     },
 };
-use serde::Deserialize;
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use http::Method;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use std::{collections::BTreeMap, net::IpAddr, str::FromStr, time::Duration};
 
 /// Settings of [`HttpExporter`](super::HttpExporter); all but the endpoint have defaults.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
     /// Tells two HTTP exporters apart. Default: `http`.
@@ -43,6 +46,7 @@ pub struct HttpConfig {
     pub batch_size: Option<usize>,
     /// The most bytes of one payload, before compression. Default: no limit; what the backend refuses as too large is split.
     #[serde(default, deserialize_with = "crate::size::option::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub max_body: Option<u64>,
     /// For a whole exchange: connecting, sending, and reading the answer to its end. Default: 10 s.
     #[serde(
@@ -50,6 +54,7 @@ pub struct HttpConfig {
         alias = "timeout_seconds",
         deserialize_with = "crate::duration::deserialize"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub timeout: Duration,
     /// For finding the host, connecting, and agreeing on encryption. Default: 5 s.
     #[serde(
@@ -57,6 +62,7 @@ pub struct HttpConfig {
         alias = "connect_timeout_seconds",
         deserialize_with = "crate::duration::deserialize"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub connect_timeout: Duration,
     /// Whom to trust, and how to show who we are, where the endpoint is `https`.
     #[serde(default)]
@@ -73,21 +79,30 @@ pub struct HttpConfig {
     pub retry: RetryConfig,
 }
 
-/// How payloads are sent.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
-#[serde(rename_all = "UPPERCASE")]
-#[non_exhaustive]
-pub enum HttpMethod {
-    /// To be added.
-    #[default]
-    #[serde(alias = "post")]
-    Post,
-    /// To take the place of what is there.
-    #[serde(alias = "put")]
-    Put,
-    /// To change what is there.
-    #[serde(alias = "patch")]
-    Patch,
+/// The method of the requests: any that HTTP allows, for example `POST`, which is the default, `PUT` or `PATCH`.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct HttpMethod(pub(super) Method);
+
+impl Default for HttpMethod {
+    fn default() -> Self {
+        Self(Method::POST)
+    }
+}
+
+impl FromStr for HttpMethod {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::new(ErrorKind::ConfigInvalid, "this is no method of HTTP, such as POST or PUT");
+        Method::from_bytes(text.trim().to_ascii_uppercase().as_bytes()).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl<'de> Deserialize<'de> for HttpMethod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error: Error| D::Error::custom(error.message()))
+    }
 }
 
 const fn timeout() -> Duration {
@@ -180,7 +195,7 @@ mod tests {
         let mut expected = HttpConfig::new("http://127.0.0.1:1/in".parse().unwrap());
         assert_eq!(read(&[ENDPOINT]).unwrap(), expected);
         expected.name = Some("second".into());
-        expected.method = HttpMethod::Put;
+        expected.method = "PUT".parse().unwrap();
         expected.headers = [("X-Team".to_owned(), "a".into())].into();
         expected.auth.kind = Some(AuthKind::Basic);
         expected.auth.username = Some("me".into());

@@ -127,7 +127,7 @@ impl HttpExporter {
     async fn send(&self, written: &Written) -> Result<Answer> {
         let mut headers = written.headers.clone();
         self.auth.apply(&mut headers)?;
-        let (method, body) = (self.config.method.into(), written.body.clone());
+        let (method, body) = (self.config.method.0.clone(), written.body.clone());
         self.client.send(Request { method, endpoint: &self.config.endpoint, headers, body }).await
     }
 

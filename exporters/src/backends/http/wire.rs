@@ -1,9 +1,9 @@
 //! From a batch to a request.
 
-use super::{HttpConfig, HttpMethod, Transformer};
+use super::{HttpConfig, Transformer};
 use crate::{Batch, Error, ErrorKind, Result, encode::Encoded, transport::transmit::payload_headers};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header::CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue, header::CONTENT_ENCODING};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is sent of a batch.
@@ -54,14 +54,4 @@ fn transformed(transformer: &Transformer, metrics: &crate::ProfileMetrics) -> Re
         std::mem::forget(panic);
         Err(Error::new(ErrorKind::Unexpected, "the transformer panicked"))
     })
-}
-
-impl From<HttpMethod> for Method {
-    fn from(method: HttpMethod) -> Self {
-        match method {
-            HttpMethod::Post => Self::POST,
-            HttpMethod::Put => Self::PUT,
-            HttpMethod::Patch => Self::PATCH,
-        }
-    }
 }

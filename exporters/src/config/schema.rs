@@ -1,0 +1,128 @@
+//! The JSON Schema of the configuration file, made of the types that read it.
+
+use super::{file::General, leg::LegConfig};
+use crate::{Endpoint, Secret};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+/// The JSON Schema (2020-12) of the configuration file, for editors and for checks before a deployment.
+///
+/// It knows the names that are documented, not their older spellings, and the settings of the kinds that are built in; those of
+/// the program's own are any mapping.
+pub fn schema() -> String {
+    let mut generator = SchemaGenerator::default();
+    let mut kinds: Vec<(&str, Schema)> = Vec::new();
+    #[cfg(feature = "http")]
+    kinds.push(("http", generator.subschema_for::<crate::HttpConfig>()));
+    #[cfg(feature = "prometheus")]
+    kinds.push(("prometheus", generator.subschema_for::<crate::prometheus::PrometheusConfig>()));
+    let leg = generator.subschema_for::<LegConfig>();
+    let mut root = generator.into_root_schema_for::<General>().to_value();
+    // Beside `config:`, of which a leg's own type knows nothing.
+    let config_of = |(kind, config): &(&str, Schema)| json!({ "if": { "properties": { "type": { "const": kind } } }, "then": { "properties": { "config": config } } });
+    let conditions: Vec<Value> = kinds.iter().map(config_of).collect();
+    let reference = leg.get("$ref").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(leg) = root.pointer_mut(reference.trim_start_matches('#')).and_then(Value::as_object_mut) {
+        leg.insert("allOf".into(), conditions.into());
+        leg.insert("required".into(), json!(["type"]));
+        property(leg, "config", json!({ "description": "The settings of the exporter.", "type": "object" }));
+    }
+    if let Some(root) = root.as_object_mut() {
+        root.insert("title".into(), "exporters.yaml".into());
+        let list = json!({ "description": "The exporters.", "type": "array", "items": leg });
+        property(root, "exporters", list);
+    }
+    name_secrets(&mut root);
+    either_place(&mut root);
+    format!("{root:#}\n")
+}
+
+fn property(schema: &mut Map<String, Value>, name: &str, value: Value) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert(name.into(), value);
+    }
+}
+
+/// Every secret `x` may also be given as `x_secret`, its name in the secrets directory.
+fn name_secrets(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
+                let is_secret = |value: &Value| value.to_string().contains("#/$defs/Secret");
+                let named: Vec<String> = properties
+                    .iter()
+                    .filter(|(_, value)| is_secret(value) && value.get("additionalProperties").is_none())
+                    .map(|(name, _)| format!("{name}_secret"))
+                    .collect();
+                for name in named {
+                    let description =
+                        "The name of this secret: a file in the secrets directory, or a variable.";
+                    properties.insert(name, json!({ "description": description, "type": "string" }));
+                }
+            }
+            map.values_mut().for_each(name_secrets);
+        }
+        Value::Array(list) => list.iter_mut().for_each(name_secrets),
+        _ => {}
+    }
+}
+
+/// Settings of a leg may stand among those of its exporter.
+fn either_place(root: &mut Value) {
+    let Some(definitions) = root.get_mut("$defs").and_then(Value::as_object_mut) else { return };
+    let leg = definitions.get("LegConfig").and_then(|leg| leg.get("properties")).cloned().unwrap_or_default();
+    for (name, definition) in definitions.iter_mut() {
+        if !matches!(name.as_str(), "HttpConfig" | "PrometheusConfig") {
+            continue;
+        }
+        let Some(definition) = definition.as_object_mut() else { continue };
+        for name in super::leg::EITHER {
+            if let Some(setting) = leg.get(*name) {
+                property(definition, name, setting.clone());
+            }
+        }
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A credential: its text, or the file that it is in.",
+            "oneOf": [
+                { "type": "string", "minLength": 1 },
+                {
+                    "type": "object",
+                    "properties": { "file": { "type": "string" } },
+                    "required": ["file"],
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+impl JsonSchema for Endpoint {
+    fn schema_name() -> Cow<'static, str> {
+        "Endpoint".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "A URL.", "type": "string", "pattern": "^(https?://|\\$\\{)" })
+    }
+}
+
+#[cfg(feature = "http")]
+impl JsonSchema for crate::HttpMethod {
+    fn schema_name() -> Cow<'static, str> {
+        "HttpMethod".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "A method of HTTP, such as POST or PUT.", "type": "string" })
+    }
+}

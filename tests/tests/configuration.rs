@@ -1,0 +1,170 @@
+//! The configuration file and its schema, as a user meets them.
+
+use exporters::{Builder, ErrorKind, Settings};
+use std::{fs, path::PathBuf};
+
+fn deploy(file: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/deploy")).join(file)
+}
+
+/// A file that lives as long as the test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("exporters-{}-{name}.yaml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn refused(name: &str, text: &str) -> String {
+    let file = File::new(name, text);
+    let error = Builder::from_file(&file.0).expect_err("an error");
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    let text = error.to_string();
+    assert!(!text.contains("hunter2") && !text.contains('\n'), "{text}");
+    text
+}
+
+#[test]
+fn the_schema_in_the_repository_is_that_of_the_types() {
+    let file = deploy("exporters.schema.json");
+    let schema = exporters::schema();
+    if std::env::var_os("EXPORTERS_WRITE_SCHEMA").is_some() {
+        fs::write(&file, &schema).unwrap();
+    }
+    let written = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == schema,
+        "write it anew: EXPORTERS_WRITE_SCHEMA=1 cargo test -p tests --test configuration"
+    );
+}
+
+/// YAML as JSON, without variables.
+fn json(text: &str) -> serde_json::Value {
+    Settings::from_yaml(text).unwrap().read().unwrap()
+}
+
+#[test]
+fn the_schema_takes_what_is_right_and_nothing_that_is_wrong() {
+    let schema: serde_json::Value = serde_json::from_str(&exporters::schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let example = fs::read_to_string(deploy("exporters.yaml")).unwrap().replace("0}\"", "9464}\"");
+    for right in [
+        "",
+        "interval: 10s",
+        "service: { name: a, environment: b }",
+        "exporters: [{ type: prometheus, config: { listen: '127.0.0.1:0', labels: { a: b } } }]",
+        "exporters: [{ type: http, config: { endpoint: 'https://h/', auth: { type: bearer, token_secret: t }, batch_size: 5 } }]",
+        "exporters: [{ type: http, config: { endpoint: 'https://h/', auth: { api_key: { file: /f } }, method: PUT } }]",
+        "exporters: [{ type: of_ours, config: { whatever: [1, 2] }, metrics_mapping: { error_rate: { type: gauge } } }]",
+        &example,
+    ] {
+        let document = json(right);
+        let document = if document.is_null() { serde_json::json!({}) } else { document };
+        let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{right}: {errors:?}");
+    }
+    for wrong in [
+        "intervall: 10s",
+        "exporters: [{ config: {} }]",
+        "exporters: [{ type: prometheus, config: { lisen: 'x' } }]",
+        "exporters: [{ type: http, config: { auth: { type: bearer } } }]",
+        "exporters: [{ type: http, config: { endpoint: 'ftp://h' } }]",
+        "exporters: [{ type: http, config: { endpoint: 'http://h', format: xml } }]",
+        "exporters: [{ type: x, batch_size: many }]",
+        "exporters: [{ type: x, metrics_mapping: { a: { type: gauges } } }]",
+    ] {
+        assert!(!validator.is_valid(&json(wrong)), "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_wrong_names_file_line_setting_and_cure() {
+    for (name, text, parts) in [
+        ("kind", "exporters:\n- type: promtheus", &["did you mean `prometheus`?", "use that_crate as _"][..]),
+        ("no-kind", "exporters:\n- name: a", &["`type` is required: one of", "prometheus", ".yaml:2"]),
+        ("no-map", "exporters:\n- hunter2", &["exporters[0]", ".yaml:2"]),
+        ("no-list", "\nexporters: hunter2", &["expected a list of exporters, found text", ".yaml:2"]),
+        (
+            "setting",
+            "exporters:\n- type: prometheus\n  config:\n    lisen: hunter2",
+            &["did you mean `listen`?", "setting: exporters[0].config.lisen", ".yaml:4"],
+        ),
+        (
+            "remote",
+            "exporters: [{ type: prometheus, config: { listen: '0.0.0.0:0' } }]",
+            &["allow_remote", "listen"],
+        ),
+        (
+            "endpoint",
+            "exporters: [{ type: http, config: { endpoint: hunter2 } }]",
+            &["config.endpoint", "http://"],
+        ),
+        ("missing", "exporters: [{ type: http }]", &["this setting is required", "config.endpoint"]),
+        (
+            "source",
+            "exporters: [{ type: http, metrics_mapping: { p95_latency: { unit: ms } }, config: { endpoint: 'http://h' } }]",
+            &["did you mean `p95_latency_ms`?", "metric: p95_latency", "exporters[0].metrics_mapping"],
+        ),
+        (
+            "twice",
+            "exporters: [{ type: http, batch_size: 1, config: { batch_size: 2, endpoint: 'http://h' } }]",
+            &["given twice", "batch_size"],
+        ),
+        (
+            "zero",
+            "exporters: [{ type: http, config: { batch_size: 0, endpoint: 'http://h' } }]",
+            &["at least 1", "exporters[0].batch_size"],
+        ),
+        (
+            "two-scrapes",
+            "exporters: [{ type: prometheus }, { type: prometheus, name: b }]",
+            &["one scrape endpoint"],
+        ),
+        (
+            "secret",
+            "exporters: [{ type: http, config: { endpoint: 'http://h', auth: { token_secret: no-such } } }]",
+            &["no-such", "NO_SUCH", "auth.token_secret"],
+        ),
+        ("interval", "interval: 5", &["a duration such as 500ms", "setting: interval"]),
+    ] {
+        let error = refused(name, text);
+        for part in parts {
+            assert!(error.contains(part), "{name}: {error} lacks {part:?}");
+        }
+    }
+    let error = Builder::from_file("/nonexistent/exporters.yaml").unwrap_err().to_string();
+    assert!(error.contains("/nonexistent/exporters.yaml") && error.contains("not found"), "{error}");
+}
+
+/// The configuration that the specification of these exporters shows for Kubernetes: its Datadog part names a kind that is not here.
+#[test]
+fn a_config_map_is_read_up_to_the_kinds_that_are_missing() {
+    let text = "
+exporters:
+  - name: prometheus
+    type: prometheus
+    config:
+      labels:
+        environment: production
+        cluster: k8s-prod
+  - name: datadog
+    type: datadog
+    config:
+      api_key_secret: datadog-api-key
+      site: datadoghq.com
+      tags:
+        - \"environment:production\"
+        - \"service:foundation\"
+";
+    let error = refused("config-map", text);
+    assert!(error.contains("kind: datadog") && error.contains("registered are"), "{error}");
+}
