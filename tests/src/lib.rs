@@ -3,7 +3,9 @@
 mod backend;
 pub mod checker;
 pub mod data;
+pub mod hostile;
 pub mod http;
+pub mod nginx;
 pub mod prometheus;
 mod serve;
 
