@@ -82,11 +82,13 @@ provide() { # KEY PROGRAM: a line of backends.env, if the program is there and f
 
 apt_program prometheus prometheus
 apt_program promtool promtool # in Debian 12 a part of the package prometheus
+apt_program nginx nginx-light # refuses, redirects, drops, and speaks TLS
 apt_program valgrind valgrind # counts instructions
 python_packages
 
 provide BACKEND_PROMETHEUS prometheus
 provide BACKEND_PROMTOOL promtool
+provide BACKEND_NGINX nginx
 provide BACKEND_PYTHON "$venv/bin/python"
 mv "$dir/backends.env.new" "$dir/backends.env"
 cat "$dir/backends.env"

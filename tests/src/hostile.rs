@@ -29,6 +29,8 @@ struct Shared {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// Who asked.
+    pub peer: SocketAddr,
     /// Request line and headers.
     pub head: String,
     /// What follows them.
@@ -161,7 +163,11 @@ fn read(stream: &mut TcpStream) -> io::Result<Option<Asked>> {
             _ => head.extend_from_slice(&byte),
         }
     }
-    let mut asked = Asked { head: String::from_utf8_lossy(&head).into_owned(), body: Vec::new() };
+    let mut asked = Asked {
+        peer: stream.peer_addr()?,
+        head: String::from_utf8_lossy(&head).into_owned(),
+        body: Vec::new(),
+    };
     let length = asked.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     asked.body = vec![0; length];
     stream.read_exact(&mut asked.body)?;

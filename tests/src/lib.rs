@@ -5,6 +5,7 @@ pub mod checker;
 pub mod data;
 pub mod hostile;
 pub mod http;
+pub mod nginx;
 pub mod prometheus;
 mod serve;
 

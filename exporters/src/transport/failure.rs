@@ -1,7 +1,7 @@
 //! Why there is no answer: the errors of the HTTP client in our words, and nothing in them that may be secret.
 
 use crate::{Error, ErrorKind};
-use rustls::AlertDescription as Alert;
+use rustls::{AlertDescription as Alert, CertificateError as Wrong};
 use std::{error::Error as StdError, io, time::Duration};
 
 /// A reason is for people; parts of it may come from the other side.
@@ -41,10 +41,21 @@ pub(super) fn failure(error: reqwest::Error, connect_timeout: Duration) -> Error
 
 fn tls_message(error: &rustls::Error) -> &'static str {
     match error {
-        rustls::Error::InvalidCertificate(_) => {
-            "the certificate is not one to trust, so nothing was sent: name its authority in `tls.ca_file`, or the host that it is for \
-             in `endpoint`"
-        }
+        rustls::Error::InvalidCertificate(wrong) => match wrong {
+            Wrong::Expired
+            | Wrong::ExpiredContext { .. }
+            | Wrong::NotValidYet
+            | Wrong::NotValidYetContext { .. } => {
+                "the backend's certificate is out of date, or our clock is wrong; nothing was sent"
+            }
+            Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+                "the backend's certificate is for another host, so nothing was sent: see `endpoint`"
+            }
+            _ => {
+                "the backend's certificate is not one to trust, so nothing was sent: if its authority is a private one, \
+                 name that in `tls.ca_file`"
+            }
+        },
         rustls::Error::AlertReceived(
             Alert::AccessDenied
             | Alert::BadCertificate

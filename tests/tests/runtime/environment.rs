@@ -2,6 +2,7 @@
 
 use super::program::{Ended, run};
 use std::net::TcpListener;
+use tests::hostile::Hostile;
 
 fn init(variables: &[(&str, &str)]) -> Ended {
     run(&["init"], variables)
@@ -126,4 +127,74 @@ fn an_address_for_everybody_needs_consent() {
         assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{ended:?}");
         assert!(ended.stderr.contains("127.0.0.1") && ended.stderr.contains("consent"), "{ended:?}");
     }
+}
+
+/// What calls of `work` a payload tells of as new.
+fn calls(body: &[u8]) -> u64 {
+    let document: serde_json::Value = serde_json::from_slice(body).unwrap();
+    let items = document["metrics"].as_array().unwrap().iter();
+    let ours =
+        items.filter(|item| item["name"] == "function.calls" && item["attributes"]["function"] == "work");
+    ours.map(|item| item["value"].as_u64().unwrap()).sum()
+}
+
+fn backend() -> Hostile {
+    Hostile::answer("HTTP/1.1 204 No Content\r\n\r\n")
+}
+
+#[test]
+fn variables_alone_switch_an_exporter_on() {
+    let backend = backend();
+    let endpoint = format!("http://{}/v1", backend.address());
+    let ended = init(&[
+        ("PROFILING_HTTP_ENDPOINT", &endpoint),
+        ("PROFILING_HTTP_AUTH_TOKEN", "canary"),
+        ("PROFILING_HTTP_BATCH_SIZE", "5"),
+    ]);
+    // No scrape endpoint then: nobody asked for one.
+    assert_eq!(answer(&ended)[..2], ["true", "none"], "{ended:?}");
+    assert_eq!(ended.stderr, "");
+    let requests = backend.requests();
+    assert_eq!(requests.iter().map(|asked| calls(&asked.body)).sum::<u64>(), 10);
+    assert!(
+        requests.len() > 1
+            && requests.iter().all(|asked| asked.header("Authorization") == Some("Bearer canary"))
+    );
+}
+
+#[test]
+fn the_file_is_read_and_variables_come_before_it() {
+    let backend = backend();
+    let file = std::env::temp_dir().join(format!("exporters-environment-{}.yaml", std::process::id()));
+    let text = "service: { name: from-the-file, version: '1.10' }
+exporters:
+- type: http
+  name: theirs
+  config: { endpoint: 'http://127.0.0.1:1/${SOMETHING:-x}', attributes: { from: file } }
+- type: prometheus
+  config: { listen: '127.0.0.1:0' }
+- type: http
+  enabled: false
+";
+    std::fs::write(&file, text).unwrap();
+    let endpoint = format!("http://{}/v1", backend.address());
+    let (path, name) =
+        (("PROFILING_EXPORTERS_CONFIG", file.to_str().unwrap()), ("OTEL_SERVICE_NAME", "from-outside"));
+    let ended = init(&[path, ("PROFILING_HTTP_ENDPOINT", &endpoint), name]);
+    assert!(answer(&ended)[1].starts_with("127.0.0.1:"), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+    let [asked] = &backend.requests()[..] else { panic!("{:?}", backend.requests()) };
+    assert_eq!(calls(&asked.body), 10);
+    let document: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
+    assert_eq!(document["resource"]["service.name"], "from-outside");
+    assert_eq!(document["resource"]["service.version"], "1.10");
+    assert_eq!(document["attributes"]["from"], "file");
+
+    let ended = init(&[path, ("PROFILING_HTTP_ENDPONT", &endpoint)]);
+    assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{ended:?}");
+    let parts = ["PROFILING_HTTP_ENDPONT", "did you mean `PROFILING_HTTP_ENDPOINT`?"];
+    assert!(parts.iter().all(|part| ended.stderr.contains(part)), "{ended:?}");
+    std::fs::remove_file(&file).unwrap();
+    let ended = init(&[path]);
+    assert!(ended.status.code() == Some(1) && ended.stderr.contains("cannot be read"), "{ended:?}");
 }

@@ -54,7 +54,8 @@ pub(super) fn build(mut settings: Settings) -> Result<AnyExporter> {
 /// | none in time | [`Timeout`](ErrorKind::Timeout) |
 /// | none, also because the certificate is not one to trust | [`Unavailable`](ErrorKind::Unavailable) |
 ///
-/// A payload that is sent again has the same `Idempotency-Key`. Nothing that a backend says goes into an error.
+/// A payload that is sent again has the same `Idempotency-Key`. Nothing of an answer but its status goes into an
+/// error.
 #[doc(alias = "HTTPExporter")]
 pub struct HttpExporter {
     config: HttpConfig,
