@@ -121,20 +121,26 @@ impl De {
                     place(&mut entries, None);
                     continue;
                 }
-                Says::Text | Says::File => scope.environment.get(&variable).unwrap_or_default(),
+                Says::Text | Says::File | Says::Secret => {
+                    scope.environment.get(&variable).unwrap_or_default()
+                }
             };
             if given.contains(&field) {
                 let wrong = Wrong::new(
-                    "the variable and the one of the same name with _FILE are both set; unset one",
+                    "two variables are set for this, one with _FILE or _SECRET at its end; unset one",
                 );
                 return Err(wrong.within(field).at(&Origin::Variable(variable.into())));
             }
             given.push(field);
-            let mut node = Node::variable(&variable, text);
-            if says == Says::File {
-                let key = Key { name: "file".into(), origin: node.origin.clone() };
-                node = Node { origin: node.origin.clone(), value: Value::Map(vec![(key, node)]) };
-            }
+            let node = Node::variable(&variable, text);
+            let node = match says {
+                Says::File => {
+                    let key = Key { name: "file".into(), origin: node.origin.clone() };
+                    Node { origin: node.origin.clone(), value: Value::Map(vec![(key, node)]) }
+                }
+                Says::Secret => by_name(node, Some(&scope)).map_err(|wrong| wrong.within(field))?,
+                Says::Text | Says::Part => node,
+            };
             place(&mut entries, Some(node));
         }
         Ok(entries)

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 /// The settings of one exporter, or of another part of the configuration.
 ///
 /// Reading takes into account that a field `x` may be given as `x`, as the variable `PREFIX_X`, as the file `PREFIX_X_FILE`, or, for a
-/// [`Secret`](crate::Secret), as `x_secret`, the name of one in the secrets directory. An unknown key is an error.
+/// [`Secret`](crate::Secret), as `x_secret` or `PREFIX_X_SECRET`, the name of one in the secrets directory. An unknown key is an error.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) node: Node,
@@ -149,6 +149,9 @@ mod tests {
         let found = token(&by_name, &[("PROFILING_SECRETS_DIR", "/nonexistent"), ("ACME_TOKEN", "variable")])
             .unwrap();
         assert_eq!(found, "variable");
+        let by_name_in_variable =
+            [("PROFILING_ACME_TOKEN_SECRET", "acme-token"), ("PROFILING_SECRETS_DIR", folder)];
+        assert_eq!(token(&[url], &by_name_in_variable).unwrap(), "from a file");
         let by_file = [("PROFILING_ACME_TOKEN_FILE", file.to_str().unwrap())];
         assert_eq!(token(&[url], &by_file).unwrap(), "from a file");
 
@@ -159,7 +162,11 @@ mod tests {
                 "neither the file /nonexistent/acme-token nor",
             ),
             (&[url, ("token_secret", "../x")], &[], "the name of a file"),
-            (&[url], &[("PROFILING_ACME_TOKEN", "hunter2"), ("PROFILING_ACME_TOKEN_FILE", "x")], "both set"),
+            (
+                &[url],
+                &[("PROFILING_ACME_TOKEN", "hunter2"), ("PROFILING_ACME_TOKEN_FILE", "x")],
+                "two variables are set",
+            ),
             (&[url], &[("PROFILING_ACME_TOKEN_FILE", "/nonexistent")], "cannot be read"),
         ] {
             let error = token(file, variables).unwrap_err().to_string();

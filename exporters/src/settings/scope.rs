@@ -78,6 +78,8 @@ pub(crate) enum Says {
     Text,
     /// The file that its text is in.
     File,
+    /// The name of the secret that it is.
+    Secret,
     /// Something of a part of it.
     Part,
 }
@@ -110,6 +112,7 @@ impl Scope {
                     match rest {
                         "" => Says::Text,
                         "_FILE" => Says::File,
+                        "_SECRET" => Says::Secret,
                         _ if rest.starts_with('_') => Says::Part,
                         _ => return None,
                     },
