@@ -6,17 +6,21 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
+/// How many of the kinds that are built in have settings worth describing.
+const KINDS: usize = cfg!(feature = "http") as usize + cfg!(feature = "prometheus") as usize;
+
 /// The JSON Schema (2020-12) of the configuration file, for editors and for checks before a deployment.
 ///
 /// It knows the names that are documented, not their older spellings, and the settings of the kinds that are built in; those of
 /// the program's own are any mapping.
 pub fn schema() -> String {
     let mut generator = SchemaGenerator::default();
-    let mut kinds: Vec<(&str, Schema)> = Vec::new();
-    #[cfg(feature = "http")]
-    kinds.push(("http", generator.subschema_for::<crate::HttpConfig>()));
-    #[cfg(feature = "prometheus")]
-    kinds.push(("prometheus", generator.subschema_for::<crate::prometheus::PrometheusConfig>()));
+    let kinds: [(&str, Schema); KINDS] = [
+        #[cfg(feature = "http")]
+        ("http", generator.subschema_for::<crate::HttpConfig>()),
+        #[cfg(feature = "prometheus")]
+        ("prometheus", generator.subschema_for::<crate::prometheus::PrometheusConfig>()),
+    ];
     let leg = generator.subschema_for::<LegConfig>();
     let mut root = generator.into_root_schema_for::<General>().to_value();
     // Beside `config:`, of which a leg's own type knows nothing.
