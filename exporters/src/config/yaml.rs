@@ -11,8 +11,9 @@ use std::{collections::HashMap, sync::Arc};
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// Lists and mappings within each other.
 const MAX_DEPTH: usize = 64;
-/// Values of a file, those that aliases repeat included.
+/// Values of a file, those that aliases repeat included; a longer text among those is as many as it has pieces of this size.
 const MAX_NODES: usize = 100_000;
+const PIECE: usize = 64;
 
 /// The settings in `text`; `file` is what it is called in errors.
 ///
@@ -155,7 +156,7 @@ impl<'i, P: Iterator<Item = std::result::Result<(Event<'i>, Span), ScanError>>> 
 
 fn count(node: &Node) -> usize {
     1 + match &node.value {
-        Value::Scalar { .. } => 0,
+        Value::Scalar { text, .. } => text.len() / PIECE,
         Value::List(list) => list.iter().map(count).sum(),
         Value::Map(map) => map.iter().map(|(_, node)| 1 + count(node)).sum(),
     }
@@ -299,7 +300,8 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let mixed = (0..100).map(|n| format!("{}- [\n", " ".repeat(n))).collect::<String>();
-        for text in [bomb, deep, mixed, "a".repeat(MAX_BYTES + 1), "- ".repeat(1000)] {
+        let long = format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a, ".repeat(10_000));
+        for text in [bomb, long, deep, mixed, "a".repeat(MAX_BYTES + 1), "- ".repeat(1000)] {
             let error = parse(&text, "f.yaml", &environment()).unwrap_err();
             assert!(error.to_string().len() < 300, "{error}");
         }
