@@ -199,7 +199,8 @@ impl Leg {
     /// What is sent of what was recorded; `None` where nothing is.
     fn mapped(&self, waiting: Waiting, asked_for: Option<&'static Mapping>) -> Option<Waiting> {
         let mapper = self.mapper.get_or_init(|| match (&self.work().options.mapping, asked_for) {
-            (Some(mapping), _) => Mapper::new(mapping.clone()),
+            (Some(mapping), Some(asked_for)) => Mapper::new(mapping.clone().over(asked_for)),
+            (Some(mapping), None) => Mapper::new(mapping.clone()),
             (None, Some(mapping)) => Mapper::new(mapping),
             (None, None) => Mapper::new(Mapping::default()),
         });
