@@ -273,6 +273,7 @@ mod tests {
             ("on: hunter2", &["true or false"]),
             ("inner:\n  inner:\n    port: hunter2", &["setting: inner.inner.port", "f.yaml:3"]),
             ("tags:\n- a\n- {x: hunter2}", &["setting: tags[1]", "f.yaml:3"]),
+            ("inner: {token:hunter2}", &["there is no setting of this name", "setting: inner.token…"]),
             ("name: a\nname: hunter2", &["given twice", "f.yaml:2"]),
             ("name: ${NONE}", &["NONE", ":-default", "f.yaml:1"]),
             ("name: ${hunter2", &["`}`"]),
