@@ -244,6 +244,18 @@ fn a_single_item_that_is_too_large_is_dropped_alone() {
     assert_eq!(backend.log().lost.len(), 1);
 }
 
+#[test]
+fn what_comes_at_the_end_is_merged_by_nobody_who_has_a_deadline() {
+    let leg =
+        Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default().with_queue_size(5), 1);
+    leg.work().held_up = true;
+    let last = |shutdown| leg.request(&Arc::new(snapshot(items(5))), shutdown);
+    let _asked = [false, false, true].map(last);
+    let ledger = leg.ledger();
+    assert_eq!((ledger.merged, ledger.buffered), (5, 10));
+    assert!(ledger.is_balanced());
+}
+
 /// Else a label in a file would have an exporter sent what it did not ask for.
 #[test]
 fn labels_are_added_to_what_the_exporter_asks_for() {
