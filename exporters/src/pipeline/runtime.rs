@@ -134,10 +134,13 @@ impl Runtime {
                 histogram::init();
                 calibrated = true;
             }
-            if Instant::now() >= next {
+            let began = Instant::now();
+            if began >= next {
                 self.drain(Leg::offer);
-                // Intervals that a suspended machine missed are not made up for.
-                next = next.checked_add(self.interval).unwrap_or(next).max(Instant::now());
+                // Intervals that a suspended machine missed are not made up for. Where draining takes longer than an interval,
+                // others get the collector in between.
+                let ended = Instant::now();
+                next = next.checked_add(self.interval).unwrap_or(next).max(ended + (ended - began));
             }
         }
     }
