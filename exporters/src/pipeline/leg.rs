@@ -12,6 +12,7 @@ use crate::{
     mapping::{Mapped, Mapper},
 };
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -53,6 +54,8 @@ struct Trouble {
     lost: Option<Error>,
     /// Items are held that could not go.
     down: Option<Error>,
+    /// How many of the snapshot that is being sent were given up, and for which error first.
+    given_up: BTreeMap<DropReason, (usize, String)>,
 }
 
 impl Leg {
@@ -158,6 +161,7 @@ impl Leg {
         for _ in 0..waiting {
             let Some(next) = self.work().queue.pop() else { break };
             self.send(next, trouble).await;
+            trouble.log(&self.name);
             if trouble.down.is_some() {
                 break;
             }
@@ -229,8 +233,7 @@ impl Leg {
     /// Trying again would not help.
     fn lose(&self, part: &Batch, reason: DropReason, error: Error, trouble: &mut Trouble) {
         self.work().ledger.give_up(part.len(), reason);
-        let (exporter, items) = (&*self.name, part.len());
-        tracing::warn!(target: "exporters", exporter, items, %reason, %error, "an export failed; its items are lost");
+        trouble.given_up.entry(reason).or_insert_with(|| (0, error.to_string())).0 += part.len();
         trouble.lost.get_or_insert(error);
     }
 
@@ -282,6 +285,13 @@ impl Work {
 }
 
 impl Trouble {
+    /// Once for a snapshot, which may have been cut down to single items.
+    fn log(&mut self, exporter: &str) {
+        for (reason, (items, error)) in std::mem::take(&mut self.given_up) {
+            tracing::warn!(target: "exporters", exporter, items, %reason, error, "an export failed; its items are lost");
+        }
+    }
+
     fn tell(self) -> Option<Error> {
         self.lost.or(self.down)
     }

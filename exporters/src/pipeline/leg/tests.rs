@@ -276,6 +276,21 @@ fn labels_are_added_to_what_the_exporter_asks_for() {
     assert!(leg.ledger().is_balanced());
 }
 
+#[test]
+fn a_snapshot_that_is_lost_item_by_item_is_told_of_once() {
+    let backend = Backend::new([Answer::TooLarge(None); 100]);
+    with_leg(&backend, LegOptions::default(), async |leg| {
+        leg.work().ledger.accept(20);
+        let metrics = Arc::new(snapshot(items(20)));
+        let mut trouble = Trouble::default();
+        leg.send(Waiting { metrics, id: None, mapped: false }, &mut trouble).await;
+        let told: Vec<_> = trouble.given_up.iter().map(|(reason, (items, _))| (*reason, *items)).collect();
+        assert_eq!(told, [(DropReason::TooLarge, 20)]);
+        trouble.log("leg");
+        assert!(trouble.given_up.is_empty());
+    });
+}
+
 fn answers() -> impl Strategy<Value = Vec<(Answer, u8)>> {
     let answer = prop_oneof![
         4 => Just(Answer::Take),
