@@ -39,13 +39,16 @@ impl Double for Scrape {
 pub(crate) fn page(text: &str) -> Seen {
     let mut seen = Seen::default();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let Some((series, value)) = line.rsplit_once(' ') else { continue };
-        let Some((name, labels)) = series.split_once('{') else { continue };
+        let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line:?} has no value"));
+        let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line:?} has no number"));
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+        assert!(!name.is_empty() && name.chars().all(is_name) && labels.ends_with('}'), "{line:?}");
         let label = |key: &str| {
             let start = labels.find(&format!("{key}=\""))? + key.len() + 2;
             labels[start..].split('"').next()
         };
-        let (Some(function), Ok(value)) = (label("function"), value.parse::<f64>()) else { continue };
+        let Some(function) = label("function") else { continue };
         match name {
             "function_calls_total" => {
                 seen.add_calls(function, label("result").unwrap_or_default(), value as u64)
