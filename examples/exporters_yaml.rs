@@ -8,7 +8,6 @@
 //! A program of yours calls `exporters::init()`, and names its file in `PROFILING_EXPORTERS_CONFIG`.
 
 #[path = "custom_exporter/acme.rs"]
-#[expect(dead_code, reason = "its endpoint and token come from the file")]
 mod acme;
 
 use exporters::{Builder, profiled};
