@@ -2,44 +2,57 @@
 
 pub use crate::__site as site;
 pub use crate::record::{
-    Call, Fallible, Guard, Infallible, Keyed, LocalShard, Objective, Owner, Profiled, Returned, Site, Spec,
-    Typed, ValueRef, error_if, failure_with, ok_if, value,
+    Call, Custom, Fallible, Guard, How, Infallible, Judge, Keyed, Method, More, Never, Objective, Owner,
+    Plain, Profiled, Returned, Site, Typed, Untyped, ValueRef, error_if, failure, failure_with, ok_if,
+    profiled, returned, returned_by, value,
 };
-pub use {core, inventory, std};
+pub use core::{
+    future::Future,
+    option::Option::{None, Some},
+};
+pub use {core, std};
 
 use std::borrow::Cow;
 
-/// Declares a site and the thread-local by which calls find their shard.
+/// Declares a site and registers it: inventory's list of sites is told before `main`, or when a library is loaded. That
+/// is `inventory::submit!`, less what the compiler would check for every function anew.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __site {
-    (name: $name:expr, line: $line:expr, objective: $objective:expr, attributes: [$($key:expr),* $(,)?] $(,)?) => {
-        static __EXPORTERS_SITE: $crate::__private::Site = $crate::__private::Site::new($crate::__private::Spec {
-            name: $name,
-            module: $crate::__private::core::module_path!(),
-            file: $crate::__private::core::file!(),
-            line: $line,
-            package: $crate::__private::package($crate::__private::core::option_env!("CARGO_PKG_NAME")),
-            version: $crate::__private::package($crate::__private::core::option_env!("CARGO_PKG_VERSION")),
-            objective: $crate::__private::objective($objective),
-            keys: &[$($key),*],
-        });
-        $crate::__private::std::thread_local! {
-            static __EXPORTERS_LOCAL: $crate::__private::LocalShard = const { $crate::__private::LocalShard::new() };
+    ($new:ident($($argument:expr),*)) => {
+        static __EXPORTERS_SITE: $crate::__private::Site =
+            $crate::__private::Site::$new($crate::__private::core::module_path!(), $($argument),*);
+        unsafe extern "C" fn __exporters_register() {
+            unsafe { __EXPORTERS_SITE.register() }
         }
-        $crate::__private::inventory::submit! { &__EXPORTERS_SITE }
+        $crate::__before_main! { __exporters_register }
+    };
+}
+
+#[cfg(target_vendor = "apple")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __before_main {
+    ($function:ident) => {
+        #[used]
+        #[unsafe(link_section = "__DATA,__mod_init_func,mod_init_funcs")]
+        static __EXPORTERS_REGISTER: unsafe extern "C" fn() = $function;
+    };
+}
+#[cfg(not(target_vendor = "apple"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __before_main {
+    ($function:ident) => {
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static __EXPORTERS_REGISTER: unsafe extern "C" fn() = $function;
     };
 }
 
 /// What only a closure that is called by value can capture.
 #[derive(Debug)]
 pub struct Once;
-
-/// How a call failed that cannot.
-#[inline(always)]
-pub fn no_failure<R>(_: &R) -> Option<Cow<'_, str>> {
-    None
-}
 
 /// Ends the call of a block with the block's value, and gives the value back.
 #[inline(always)]
@@ -52,18 +65,12 @@ pub fn observe<const ONE_IN: u32, const OBJECTIVE: bool, T>(
     value
 }
 
-/// What cargo says of the crate, if it was cargo that built it.
-pub const fn package(name: Option<&'static str>) -> &'static str {
-    match name {
-        Some(name) => name,
-        None => "",
-    }
+/// What is never called; says what an async block resolves to.
+pub fn never<R>() -> R {
+    std::process::abort()
 }
 
 /// A name, a target in percent, and a latency in nanoseconds.
-pub const fn objective(objective: Option<(&'static str, f64, u64)>) -> Option<Objective> {
-    match objective {
-        Some((name, target, latency_nanos)) => Some(Objective { name, target, latency_nanos }),
-        None => None,
-    }
+pub const fn objective(name: &'static str, target: f64, latency_nanos: u64) -> Objective {
+    Objective { name, target, latency_nanos }
 }

@@ -30,8 +30,9 @@ pub(super) fn expand(
         args,
         private: args.private(),
         name,
-        line: u32::try_from(ident.span().unwrap().line()).unwrap_or_default(),
+        at: ident.span(),
         method: !place.inside && args.name.is_none() && arguments::knows_self(&function.sig),
+        bound: function.sig.asyncness.is_some(),
     };
     let declare = site.declare();
     let measured = match shape {

@@ -7,7 +7,7 @@ use syn::{Expr, ReturnType, Stmt, Type};
 
 use super::arguments;
 use super::function::closure;
-use super::site::{Site, local};
+use super::site::Site;
 use crate::item::{Body, Function};
 use crate::ty::{self, Future};
 
@@ -21,7 +21,7 @@ pub(super) fn desugared(site: &Site<'_>, function: &mut Function, body: &Body) -
         ReturnType::Type(_, ty) => quote!(#ty),
     };
     // `impl` is written by this crate, so of edition 2024: like an `async fn`'s, it captures every lifetime.
-    let future = quote_spanned!(Span::mixed_site()=> impl #private::core::future::Future<Output = #output>);
+    let future = quote_spanned!(Span::mixed_site()=> impl #private::Future<Output = #output>);
     function.sig.asyncness = None;
     function.sig.output =
         ReturnType::Type(syn::Token![->](Span::mixed_site()), Box::new(Type::Verbatim(future)));
@@ -49,11 +49,11 @@ pub(super) fn never(site: &Site<'_>, function: &mut Function, body: &Body) -> To
 fn block(site: &Site<'_>, function: &mut Function, body: &Body, ret: &Type) -> TokenStream {
     let keep = arguments::keep_self(&function.sig);
     let bind = arguments::rebind(&mut function.sig, !site.args.attributes.is_empty());
-    let (private, value, body) = (&site.private, local("value"), body.within());
+    let (private, body) = (&site.private, body.within());
     // A block has no place for its type; a `return` that is never reached tells it.
     quote_spanned! {Span::mixed_site()=> async move {
-        if let #private::core::option::Option::Some(#value) = #private::core::option::Option::None::<#ret> {
-            return #value;
+        if false {
+            return #private::never::<#ret>();
         }
         #keep #bind #body
     }}
