@@ -1,11 +1,11 @@
 //! Not public API: all that the output of the macros may name.
 
-pub use crate::__site as site;
 pub use crate::record::{
     Call, Custom, Fallible, Guard, How, Infallible, Judge, Keyed, Method, More, Never, Objective, Owner,
     Plain, Profiled, Returned, Site, Typed, Untyped, ValueRef, error_if, failure, failure_with, ok_if,
     profiled, returned, returned_by, value,
 };
+pub use crate::{__body as body, __site as site};
 pub use core::{
     future::Future,
     option::Option::{None, Some},
@@ -25,28 +25,37 @@ macro_rules! __site {
         unsafe extern "C" fn __exporters_register() {
             unsafe { __EXPORTERS_SITE.register() }
         }
-        $crate::__before_main! { __exporters_register }
+        #[used]
+        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func,mod_init_funcs"))]
+        #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+        static __EXPORTERS_REGISTER: unsafe extern "C" fn() = __exporters_register;
     };
 }
 
-#[cfg(target_vendor = "apple")]
+/// The body of an `async fn` that resolves to `$ret`, as a future that records its call. The compiler copies tokens faster than
+/// a macro without optimisation writes them.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __before_main {
-    ($function:ident) => {
-        #[used]
-        #[unsafe(link_section = "__DATA,__mod_init_func,mod_init_funcs")]
-        static __EXPORTERS_REGISTER: unsafe extern "C" fn() = $function;
+macro_rules! __body {
+    (infallible $facts:literal $ret:ty => $($body:tt)*) => {
+        $crate::__private::site! { new($facts) }
+        $crate::__private::profiled(&__EXPORTERS_SITE, async move {
+            // A block has no place for its type; a `return` that is never reached tells it.
+            if false {
+                return $crate::__private::never::<$ret>();
+            }
+            $($body)*
+        })
     };
-}
-#[cfg(not(target_vendor = "apple"))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __before_main {
-    ($function:ident) => {
-        #[used]
-        #[unsafe(link_section = ".init_array")]
-        static __EXPORTERS_REGISTER: unsafe extern "C" fn() = $function;
+    (fallible $facts:literal $ret:ty => $($body:tt)*) => {
+        $crate::__private::site! { new($facts) }
+        use $crate::__private::{Fallible as _, Infallible as _};
+        $crate::__private::returned::<$ret>().__exporters_profiled(&__EXPORTERS_SITE, async move {
+            if false {
+                return $crate::__private::never::<$ret>();
+            }
+            $($body)*
+        })
     };
 }
 

@@ -32,14 +32,19 @@ pub(super) struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// The static and what belongs to it. Its facts are one literal, since the compiler takes its time for each.
-    pub(super) fn declare(&self) -> TokenStream {
-        let Self { args, private, name, .. } = self;
+    /// What the library is to know, in one literal, since the compiler takes its time for each.
+    pub(super) fn facts(&self) -> String {
         let at = self.at.unwrap();
         // What cargo says of the crate, if it was cargo that started the compiler.
         let cargo = |key| std::env::var(key).unwrap_or_default();
         let (package, version) = (cargo("CARGO_PKG_NAME"), cargo("CARGO_PKG_VERSION"));
-        let facts = format!("{package}\0{version}\0{}\0{}\0{name}", at.line(), at.file());
+        format!("{package}\0{version}\0{}\0{}\0{}", at.line(), at.file(), self.name)
+    }
+
+    /// The static and what belongs to it.
+    pub(super) fn declare(&self) -> TokenStream {
+        let Self { args, private, name, .. } = self;
+        let facts = self.facts();
         if args.attributes.is_empty() && args.objective.is_none() {
             return quote_spanned!(Span::mixed_site()=> #private::site! { new(#facts) });
         }
@@ -103,24 +108,27 @@ impl Site<'_> {
         }
     }
 
+    /// Whether the function is recorded as most are, and what it returns, `ret`, tells how its calls end.
+    pub(super) fn is_plain(&self, ret: &Type) -> bool {
+        let usual = self.constants().is_none() && self.args.attributes.is_empty();
+        usual && !self.method && !self.judges() && ty::is_named(ret)
+    }
+
     /// Wraps a future; `ret` is the annotation of what it resolves to.
     pub(super) fn wrap(&self, future: &TokenStream, ret: Option<&Type>) -> TokenStream {
         let private = &self.private;
-        let plain = self.constants().is_none() && self.args.attributes.is_empty() && !self.method;
         let never = !self.judges() && ret.is_some_and(ty::is_infallible);
-        // Each closure costs time to compile, so there are none if the type tells everything.
-        let named = ret.filter(|ret| !self.judges() && ty::is_named(ret));
-        match named {
-            Some(_) if plain && never => {
+        match ret.filter(|ret| self.is_plain(ret)) {
+            Some(_) if never => {
                 return quote_spanned!(Span::mixed_site()=> #private::profiled(&__EXPORTERS_SITE, #future));
             }
-            Some(ret) if plain => {
+            Some(ret) => {
                 return quote_spanned! {Span::mixed_site()=> {
                     use #private::{Fallible as _, Infallible as _};
                     #private::returned::<#ret>().__exporters_profiled(&__EXPORTERS_SITE, #future)
                 }};
             }
-            _ => {}
+            None => {}
         }
         let series = if self.args.attributes.is_empty() {
             quote_spanned!(Span::mixed_site()=> #private::None)
@@ -142,7 +150,8 @@ impl Site<'_> {
             None => how,
             Some(constants) => quote_spanned!(Span::mixed_site()=> #private::Custom::<#constants, _>(#how)),
         };
-        let (new, judge) = match named {
+        // Each closure costs time to compile, so there is none if the type tells everything.
+        let (new, judge) = match ret.filter(|ret| !self.judges() && ty::is_named(ret)) {
             Some(_) if never => (quote!(new), quote!(#private::Never)),
             Some(ret) => (
                 quote!(new),

@@ -67,11 +67,12 @@ impl Site {
         owner: Owner,
     ) -> Call<ONE_IN, OBJECTIVE> {
         let place = self.fast_place();
+        // First, so that a call that is not recorded touches nothing of the thread.
+        if place == nowhere::OFF {
+            return Call::tagged(OFF_CALL);
+        }
         let mut shard = slots::get(place);
         if shard.is_null() {
-            if place == nowhere::OFF {
-                return Call::tagged(OFF_CALL);
-            }
             shard = self.enter_slow::<ONE_IN>(owner);
             if shard.addr() & tag::ALL != 0 {
                 return Call::tagged(shard);

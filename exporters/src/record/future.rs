@@ -135,35 +135,38 @@ impl<H: How, J, F> Profiled<H, J, F> {
         Self { site, key, start, busy, callees, allocated, state: State::New, how, judge, future }
     }
 
-    /// The polling thread's shard.
+    /// What the polling thread's table has, which it has only while calls are recorded.
     #[inline(always)]
-    fn attached(&self) -> Attached {
-        match &self.key {
-            None => match slots::lent(self.site.fast_place()) {
-                Some(shard) => Attached { shard, late: false },
-                None => self.attach(),
-            },
-            Some(key) => uncounted(|| keyed::attach(key)),
-        }
+    fn lent(&self) -> Option<Attached> {
+        let shard = if self.key.is_none() { slots::lent(self.site.fast_place()) } else { None };
+        shard.map(|shard| Attached { shard, late: false })
     }
 
-    #[cold]
+    #[inline(never)]
     fn attach(&self) -> Attached {
-        let (site, owner) = (self.site, self.how.owner());
-        uncounted(|| site.attach(owner, H::ONE_IN))
+        uncounted(|| match &self.key {
+            None => self.site.attach(self.how.owner(), H::ONE_IN),
+            Some(key) => keyed::attach(key),
+        })
     }
 
     #[inline(always)]
     fn begin(&mut self) {
-        if self.site.is_off() {
-            self.state = State::Silent;
-            return;
-        }
-        // The series may have ended between the future's making and now; from here on, it is in use.
-        if let Some(key) = self.key.as_mut().filter(|key| key.is_retired()) {
-            *key = uncounted(|| keyed::renewed(key));
-        }
-        let Attached { shard, late: is_late } = self.attached();
+        let attached = match self.lent() {
+            Some(attached) => attached,
+            None if self.site.is_off() => {
+                self.state = State::Silent;
+                return;
+            }
+            None => {
+                // The series may have ended between the future's making and now; from here on, it is in use.
+                if let Some(key) = self.key.as_mut().filter(|key| key.is_retired()) {
+                    *key = uncounted(|| keyed::renewed(key));
+                }
+                self.attach()
+            }
+        };
+        let Attached { shard, late: is_late } = attached;
         let _late = is_late.then(late);
         // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
         let shard = unsafe { shard.get() };
@@ -183,7 +186,7 @@ impl<H: How, J, F> Profiled<H, J, F> {
 
     #[inline(always)]
     fn end(&mut self, end: u64, cause: Option<Cause<'_>>) {
-        let Attached { shard, late: is_late } = self.attached();
+        let Attached { shard, late: is_late } = self.lent().unwrap_or_else(|| self.attach());
         let _late = is_late.then(late);
         // SAFETY: as in `begin`.
         let shard = unsafe { shard.get() };

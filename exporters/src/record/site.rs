@@ -88,23 +88,25 @@ pub(super) mod nowhere {
 }
 
 impl Site {
+    /// Evaluated once, where a call would be evaluated for each site.
+    #[expect(clippy::declare_interior_mutable_const, reason = "it is there to be copied")]
+    const EMPTY: Self = Self {
+        place: AtomicU32::new(nowhere::UNDECIDED),
+        state: AtomicPtr::new(ptr::null_mut()),
+        node: UnsafeCell::new(MaybeUninit::uninit()),
+        module: "",
+        facts: "",
+        more: None,
+    };
+
     /// A site that nothing has called yet.
     pub const fn new(module: &'static str, facts: &'static str) -> Self {
-        Self {
-            place: AtomicU32::new(nowhere::UNDECIDED),
-            state: AtomicPtr::new(ptr::null_mut()),
-            node: UnsafeCell::new(MaybeUninit::uninit()),
-            module,
-            facts,
-            more: None,
-        }
+        Self { module, facts, ..Self::EMPTY }
     }
 
     /// A site with what few functions have.
     pub const fn with(module: &'static str, facts: &'static str, more: &'static More) -> Self {
-        let mut site = Self::new(module, facts);
-        site.more = Some(more);
-        site
+        Self { module, facts, more: Some(more), ..Self::EMPTY }
     }
 
     /// Has [`all`](Self::all) show it.
