@@ -23,6 +23,7 @@ macro_rules! __site {
         static __EXPORTERS_SITE: $crate::__private::Site =
             $crate::__private::Site::$new($crate::__private::core::module_path!(), $($argument),*);
         unsafe extern "C" fn __exporters_register() {
+            // SAFETY: only what runs before `main` calls it, once.
             unsafe { __EXPORTERS_SITE.register() }
         }
         #[used]

@@ -6,7 +6,7 @@ use super::{
     call::{CALLEES, Key, due},
     keyed::{self, ValueRef},
     outcome::{Judge, Never},
-    series::late,
+    series::{ShardRef, late},
     shard::{Cause, Extra},
     site::{Owner, Site},
     slots,
@@ -137,9 +137,8 @@ impl<H: How, J, F> Profiled<H, J, F> {
 
     /// What the polling thread's table has, which it has only while calls are recorded.
     #[inline(always)]
-    fn lent(&self) -> Option<Attached> {
-        let shard = if self.key.is_none() { slots::lent(self.site.fast_place()) } else { None };
-        shard.map(|shard| Attached { shard, late: false })
+    fn lent(&self) -> Option<ShardRef> {
+        if self.key.is_none() { slots::lent(self.site.fast_place()) } else { None }
     }
 
     #[inline(never)]
@@ -150,13 +149,15 @@ impl<H: How, J, F> Profiled<H, J, F> {
         })
     }
 
+    /// Gives the shard, if it stays the thread's until the poll is over.
     #[inline(always)]
-    fn begin(&mut self) {
-        let attached = match self.lent() {
-            Some(attached) => attached,
+    fn begin(&mut self) -> Option<ShardRef> {
+        let lent = self.lent();
+        let attached = match lent {
+            Some(shard) => Attached { shard, late: false },
             None if self.site.is_off() => {
                 self.state = State::Silent;
-                return;
+                return None;
             }
             None => {
                 // The series may have ended between the future's making and now; from here on, it is in use.
@@ -175,6 +176,7 @@ impl<H: How, J, F> Profiled<H, J, F> {
             self.first();
         }
         self.state = if H::ONE_IN == 1 || due(shard, H::ONE_IN) { State::Running } else { State::Untimed };
+        lent
     }
 
     #[cold]
@@ -185,8 +187,11 @@ impl<H: How, J, F> Profiled<H, J, F> {
     }
 
     #[inline(always)]
-    fn end(&mut self, end: u64, cause: Option<Cause<'_>>) {
-        let Attached { shard, late: is_late } = self.lent().unwrap_or_else(|| self.attach());
+    fn end(&mut self, end: u64, cause: Option<Cause<'_>>, lent: Option<ShardRef>) {
+        let Attached { shard, late: is_late } = match lent.or_else(|| self.lent()) {
+            Some(shard) => Attached { shard, late: false },
+            None => self.attach(),
+        };
         let _late = is_late.then(late);
         // SAFETY: as in `begin`.
         let shard = unsafe { shard.get() };
@@ -209,7 +214,7 @@ impl<H: How, J, F> Profiled<H, J, F> {
     #[cold]
     #[inline(never)]
     fn end_badly(&mut self, cause: Cause<'_>) {
-        self.end(clock::now(), Some(cause));
+        self.end(clock::now(), Some(cause), None);
     }
 }
 
@@ -221,9 +226,7 @@ impl<H: How, J: Judge<F::Output>, F: Future> Future for Profiled<H, J, F> {
         // SAFETY: `future` is pinned with `self` and never moved out; nothing else needs pinning.
         let this = unsafe { self.get_unchecked_mut() };
         let first = this.state == State::New;
-        if first {
-            this.begin();
-        }
+        let lent = if first { this.begin() } else { None };
         if this.state == State::Silent {
             // SAFETY: as above.
             return unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
@@ -240,8 +243,8 @@ impl<H: How, J: Judge<F::Output>, F: Future> Future for Profiled<H, J, F> {
         std::mem::forget(polling);
         match failure {
             None => {}
-            Some(None) => this.end(end, None),
-            Some(Some(name)) => this.end(end, Some(Cause::Error(&name))),
+            Some(None) => this.end(end, None, lent),
+            Some(Some(name)) => this.end(end, Some(Cause::Error(&name)), lent),
         }
         result
     }
