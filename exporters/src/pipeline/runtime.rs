@@ -142,11 +142,23 @@ impl Runtime {
         }
     }
 
-    /// Ends the interval: gives every leg the snapshot.
+    /// Ends the interval: gives every leg the snapshot, unless they were asked to stop.
     fn drain<T>(&self, give: impl Fn(&Leg, &Arc<ProfileMetrics>) -> T) -> Vec<T> {
-        let mut collector = self.collector();
+        let collector = self.collector();
+        // Only whoever holds the collector shuts down.
+        match self.is_shut_down() {
+            false => self.give(collector, give),
+            true => Vec::new(),
+        }
+    }
+
+    /// While nobody else can drain: so the legs get snapshots in order, and none after they were asked to stop.
+    fn give<T>(
+        &self,
+        mut collector: MutexGuard<'_, Collector>,
+        give: impl Fn(&Leg, &Arc<ProfileMetrics>) -> T,
+    ) -> Vec<T> {
         let metrics = Arc::new(collector.drain());
-        // While nobody else can drain: so the legs get snapshots in order, and none after they were asked to stop.
         self.legs.iter().map(|leg| give(leg, &metrics)).collect()
     }
 
@@ -203,6 +215,7 @@ impl Runtime {
     }
 
     pub(super) fn flush(&self, deadline: Instant) -> Result<()> {
+        // Asked before the collector is, which is locked for ever in the child of a fork.
         if self.is_shut_down() {
             return Ok(());
         }
@@ -213,13 +226,17 @@ impl Runtime {
     }
 
     pub(super) fn shutdown(&self, deadline: Instant) -> ShutdownReport {
+        if self.is_shut_down() {
+            return ShutdownReport::default();
+        }
+        let collector = self.collector();
         if self.shut_down.swap(true, Relaxed) {
             return ShutdownReport::default();
         }
         record::stop();
         *self.stopping() = true;
         self.stop_draining.notify_all();
-        let requests = self.drain(|leg, metrics| leg.request(metrics, true));
+        let requests = self.give(collector, |leg, metrics| leg.request(metrics, true));
         let report = |(leg, done): (&Arc<Leg>, Arc<Done>)| {
             let error = done.wait(deadline).err();
             LegReport { name: leg.name().to_owned(), ledger: leg.ledger(), error }

@@ -159,3 +159,24 @@ fn waits_without_end_are_taken() {
     profiler.shutdown(Duration::MAX).into_result().unwrap();
     assert_exact(&memory.batches(), 10);
 }
+
+#[test]
+fn who_flushes_while_it_ends_does_not_wait_for_what_never_comes() {
+    let _alone = alone();
+    for _ in 0..50 {
+        let profiler = Profiler::builder().exporter(MemoryExporter::new()).start().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while profiler.is_recording() {
+                        profiler.flush(LONG).unwrap();
+                    }
+                });
+            }
+            profiler.flush(LONG).unwrap();
+            profiler.shutdown(LONG).into_result().unwrap();
+        });
+        let ledger = profiler.ledger()[0].1;
+        assert_eq!(ledger.buffered, 0, "{ledger:?}");
+    }
+}
