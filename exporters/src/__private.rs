@@ -18,6 +18,9 @@ use std::borrow::Cow;
 
 pub use crate::__http as http;
 
+#[cfg(feature = "yaml")]
+pub use crate::config::fuzz;
+
 /// What `#[exporter(http(..))]` needs.
 #[cfg(feature = "http")]
 pub mod http {

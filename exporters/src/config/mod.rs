@@ -1,6 +1,8 @@
 //! The configuration of a whole profiler: from a file, and from the environment.
 
 mod file;
+#[cfg(feature = "yaml")]
+pub mod fuzz;
 mod leg;
 #[cfg(feature = "yaml")]
 mod load;
