@@ -10,7 +10,7 @@ mod load;
 mod schema;
 mod variables;
 #[cfg(feature = "yaml")]
-mod yaml;
+pub(crate) mod yaml;
 
 pub(crate) use file::Config;
 pub(crate) use leg::Sink;
