@@ -2,22 +2,21 @@
 
 use super::{
     node::{Key, Node, Origin, Value, is_null},
-    scope::{Says, Scope, variable_name},
+    numbers::{digits, float, whole},
+    scope::{Says, Scope},
+    secrets::by_name,
     units,
-    wrong::{Wrong, texts},
+    wrong::Wrong,
 };
 use crate::secret;
 use serde::{
     de::{
-        Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer,
-        MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+        DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer, MapAccess,
+        SeqAccess, Unexpected, VariantAccess, Visitor,
     },
     forward_to_deserialize_any,
 };
-use std::{path::Path, vec};
-
-/// Where secrets are that are given by name.
-const SECRETS_DIR: &str = "/run/secrets";
+use std::vec;
 
 /// One part of the tree.
 pub(crate) struct De {
@@ -30,7 +29,7 @@ pub(crate) struct De {
 type Result<T> = std::result::Result<T, Wrong>;
 
 fn wrong_type(found: &Node, expected: &dyn Expected) -> Wrong {
-    Wrong::invalid_type(Unexpected::Other(found.kind()), expected).at(&found.origin)
+    Wrong::new(format!("expected {expected}, found {}", found.kind())).at(&found.origin)
 }
 
 impl De {
@@ -49,16 +48,15 @@ impl De {
         Self { node, scope, unit }
     }
 
-    /// Text, shown to `visitor` by `read`; whatever goes wrong with it is told with its place, and without itself.
+    /// Text, shown to `visitor` by `read`; whatever goes wrong with it is told with its place.
     fn scalar<'de, V: Visitor<'de>>(
         self,
         visitor: V,
         read: impl FnOnce(V, String, bool) -> Result<V::Value>,
     ) -> Result<V::Value> {
-        let texts = texts(&self.node);
         match self.node {
             Node { value: Value::Scalar { text, plain }, origin } => {
-                read(visitor, text, plain).map_err(|wrong| wrong.without(&texts).at(&origin))
+                read(visitor, text, plain).map_err(|wrong| wrong.at(&origin))
             }
             node => Err(wrong_type(&node, &visitor)),
         }
@@ -87,28 +85,34 @@ impl De {
     fn fields(mut self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Vec<Entry>> {
         let scope = self.scope.take();
         let mut entries = Vec::<Entry>::new();
-        let (origin, unit) = (self.node.origin.clone(), self.unit);
+        let says = scope.as_ref().map(|scope| scope.says(fields)).unwrap_or_default();
+        // A secret that a variable takes the place of need not be there.
+        let replaced = |name: &str| says.iter().any(|(field, says, _)| *field == name && *says != Says::Part);
+        let unit = self.unit;
         for (key, node) in (Self { unit, ..self }).entries(expected)? {
             let (name, node) = match key.name.strip_suffix("_secret") {
                 _ if fields.contains(&&*key.name) => (key.name, node),
+                Some(name) if replaced(name) => (name.to_owned(), node),
                 Some(name) if fields.contains(&name) => {
                     let secret = by_name(node, scope.as_ref()).map_err(|wrong| wrong.within(&*key.name))?;
                     (name.to_owned(), secret)
                 }
-                _ => return Err(Wrong::unknown_field(&key.name, fields).at(&key.origin)),
+                // Its text is no name, but may be half a secret.
+                _ if matches!(key.origin, Origin::Variable(_)) => {
+                    return Err(Wrong::no_such(None, fields).at(&key.origin));
+                }
+                _ => return Err(Wrong::no_such(Some(&key.name), fields).at(&key.origin)),
             };
-            entries.push(Entry { name, node, scope: None });
+            entries.push(Entry { place: name.clone(), name, node, scope: None });
         }
         let Some(scope) = scope else { return Ok(entries) };
         let mut given = Vec::new();
-        for (field, says, variable) in scope.says(fields) {
+        for (field, says, variable) in says {
             let place = |entries: &mut Vec<Entry>, node: Option<Node>| {
                 let at = entries.iter().position(|entry| entry.name == field).unwrap_or_else(|| {
-                    entries.push(Entry {
-                        name: field.to_owned(),
-                        node: Node::empty(origin.clone()),
-                        scope: None,
-                    });
+                    let (name, place) = (field.to_owned(), field.to_owned());
+                    let origin = Origin::Variable((&*variable).into());
+                    entries.push(Entry { name, place, node: Node::empty(origin), scope: None });
                     entries.len() - 1
                 });
                 if let Some(entry) = entries.get_mut(at) {
@@ -122,7 +126,10 @@ impl De {
                     continue;
                 }
                 Says::Text | Says::File | Says::Secret => {
-                    scope.environment.get(&variable).unwrap_or_default()
+                    scope.environment.get(&variable).ok_or_else(|| {
+                        let wrong = Wrong::new("this variable is not Unicode").within(field);
+                        wrong.at(&Origin::Variable((&*variable).into()))
+                    })?
                 }
             };
             if given.contains(&field) {
@@ -147,38 +154,6 @@ impl De {
     }
 }
 
-/// The secret called so: a file in the secrets directory, or the variable of that name.
-fn by_name(node: Node, scope: Option<&Scope>) -> Result<Node> {
-    let origin = node.origin.clone();
-    let name = String::deserialize(De::new(node, None))?;
-    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-        return Err(
-            Wrong::new("the name of a secret is the name of a file in the secrets directory").at(&origin)
-        );
-    }
-    let variable = |name: &str| scope.and_then(|scope| scope.environment.get(name)).map(str::to_owned);
-    let directory = variable("PROFILING_SECRETS_DIR").unwrap_or_else(|| SECRETS_DIR.to_owned());
-    let file = Path::new(&directory).join(&name);
-    if file.exists() {
-        let text = Value::Scalar { text: file.to_string_lossy().into_owned(), plain: false };
-        let key = Key { name: "file".into(), origin: origin.clone() };
-        return Ok(Node {
-            value: Value::Map(vec![(key, Node { value: text, origin: origin.clone() })]),
-            origin,
-        });
-    }
-    let named = variable_name(&name);
-    match variable(&named) {
-        Some(text) => {
-            Ok(Node { value: Value::Scalar { text, plain: false }, origin: Origin::Variable(named.into()) })
-        }
-        None => {
-            let message = format!("there is neither the file {} nor the variable {named}", file.display());
-            Err(Wrong::new(message).at(&origin))
-        }
-    }
-}
-
 macro_rules! numbers {
     ($($method:ident $visit:ident $type:ty,)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -191,27 +166,6 @@ macro_rules! numbers {
             })
         })*
     };
-}
-
-/// A whole number as YAML's core schema writes it.
-fn whole(text: &str) -> Option<i128> {
-    match text.get(..2) {
-        Some("0x") => i128::from_str_radix(&text[2..], 16).ok(),
-        Some("0o") => i128::from_str_radix(&text[2..], 8).ok(),
-        _ => text.parse().ok(),
-    }
-}
-
-/// A number as YAML's core schema writes it.
-fn float(text: &str) -> Option<f64> {
-    match text {
-        ".inf" | ".Inf" | ".INF" | "+.inf" => Some(f64::INFINITY),
-        "-.inf" | "-.Inf" | "-.INF" => Some(f64::NEG_INFINITY),
-        ".nan" | ".NaN" | ".NAN" => Some(f64::NAN),
-        // Rust also reads `inf`, `nan` and `infinity`, which are text.
-        _ if text.contains(|c: char| c.is_ascii_digit()) => text.parse().ok(),
-        _ => None,
-    }
 }
 
 impl<'de> Deserializer<'de> for De {
@@ -258,7 +212,16 @@ impl<'de> Deserializer<'de> for De {
         deserialize_u16 visit_u16 u16,
         deserialize_u32 visit_u32 u32,
         deserialize_u64 visit_u64 u64,
-        deserialize_u128 visit_u128 u128,
+    }
+
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.scalar(visitor, |visitor, text, _| {
+            match digits(&text).and_then(|(digits, radix)| u128::from_str_radix(digits, radix).ok()) {
+                Some(number) => visitor.visit_u128(number),
+                None if whole(&text).is_some() => Err(Wrong::invalid_value(Unexpected::Str(""), &visitor)),
+                None => Err(Wrong::invalid_type(Unexpected::Str(""), &visitor)),
+            }
+        })
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -361,11 +324,17 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let (origin, texts) = (self.node.origin.clone(), texts(&self.node));
-        let entry = |(key, node): (Key, Node)| Entry { name: key.name, node, scope: None };
-        let entries: Vec<_> = self.entries(&visitor)?.into_iter().map(entry).collect();
+        let origin = self.node.origin.clone();
+        let entry = |(at, (key, node)): (usize, (Key, Node))| {
+            let place = match key.origin {
+                Origin::Variable(_) => format!("[{at}]"),
+                _ => key.name.clone(),
+            };
+            Entry { name: key.name, place, node, scope: None }
+        };
+        let entries: Vec<_> = self.entries(&visitor)?.into_iter().enumerate().map(entry).collect();
         let entries = Entries { entries: entries.into_iter(), value: None };
-        visitor.visit_map(entries).map_err(|wrong| wrong.without(&texts).at(&origin))
+        visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -374,10 +343,10 @@ impl<'de> Deserializer<'de> for De {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        let (origin, texts) = (self.node.origin.clone(), texts(&self.node));
+        let origin = self.node.origin.clone();
         let entries = self.fields(fields, &visitor)?;
         let entries = Entries { entries: entries.into_iter(), value: None };
-        visitor.visit_map(entries).map_err(|wrong| wrong.without(&texts).at(&origin))
+        visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -403,6 +372,8 @@ impl<'de> Deserializer<'de> for De {
 /// One setting of a struct or mapping.
 struct Entry {
     name: String,
+    /// What it is called in errors.
+    place: String,
     node: Node,
     scope: Option<Scope>,
 }
@@ -418,15 +389,17 @@ impl<'de> MapAccess<'de> for Entries {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
         self.value = self.entries.next();
         let Some(entry) = &self.value else { return Ok(None) };
-        seed.deserialize(entry.name.as_str().into_deserializer()).map(Some)
+        // As quoted text, which a key of any type is read from.
+        let key = Value::Scalar { text: entry.name.clone(), plain: false };
+        seed.deserialize(De::new(Node { value: key, origin: entry.node.origin.clone() }, None)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
-        let Some(Entry { name, node, scope }) = self.value.take() else {
+        let Some(Entry { name, place, node, scope }) = self.value.take() else {
             return Err(Wrong::new("a value was asked for before its key"));
         };
         let origin = node.origin.clone();
-        seed.deserialize(De::named(&name, node, scope)).map_err(|wrong| wrong.at(&origin).within(name))
+        seed.deserialize(De::named(&name, node, scope)).map_err(|wrong| wrong.at(&origin).within(place))
     }
 
     fn size_hint(&self) -> Option<usize> {
