@@ -218,6 +218,34 @@ fn a_secret_that_a_variable_replaces_need_not_be_there() {
 }
 
 #[test]
+fn a_secret_is_found_wherever_its_name_stands() {
+    #[derive(Debug, Deserialize)]
+    struct Deep {
+        inner: Option<Box<Deep>>,
+        #[serde(default)]
+        list: Vec<Deep>,
+        #[serde(default)]
+        map: BTreeMap<String, Deep>,
+        variant: Option<Variant>,
+        token: Option<Secret>,
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Variant {
+        Deep { token: Secret },
+    }
+    let variables =
+        [("PROFILING_SECRETS_DIR", "/nonexistent"), ("A", "1"), ("B", "2"), ("C", "3"), ("D", "4")];
+    let text = "{inner: {token_secret: a}, list: [{token_secret: b}], map: {x: {token_secret: c}}, variant: {deep: {token_secret: d}}}";
+    let deep = read::<Deep>(text, &variables).unwrap();
+    assert_eq!(deep.inner.unwrap().token, Some(Secret::new("1")));
+    assert_eq!(deep.list[0].token, Some(Secret::new("2")));
+    assert_eq!(deep.map["x"].token, Some(Secret::new("3")));
+    let Some(Variant::Deep { token }) = deep.variant else { panic!("no variant") };
+    assert_eq!(token, Secret::new("4"));
+}
+
+#[test]
 fn no_error_shows_what_a_variable_holds() {
     for (name, text, said) in [
         // Base64 looks like the key and value of a list.

@@ -3,7 +3,7 @@
 use super::{
     node::{Key, Node, Origin, Value, is_null},
     numbers::{digits, float, whole},
-    scope::{Says, Scope},
+    scope::{Environment, Says, Scope},
     secrets::by_name,
     units,
     wrong::Wrong,
@@ -21,7 +21,10 @@ use std::vec;
 /// One part of the tree.
 pub(crate) struct De {
     node: Node,
+    /// The variables that are about this part.
     scope: Option<Scope>,
+    /// All variables: a secret that is given by name may be one of them wherever its name stands.
+    environment: Option<Environment>,
     /// What the setting's name says of the unit of a bare number.
     unit: &'static str,
 }
@@ -34,18 +37,24 @@ fn wrong_type(found: &Node, expected: &dyn Expected) -> Wrong {
 
 impl De {
     pub(crate) fn new(node: Node, scope: Option<Scope>) -> Self {
-        Self { node, scope, unit: "" }
+        let environment = scope.as_ref().map(|scope| scope.environment.clone());
+        Self { node, scope, environment, unit: "" }
+    }
+
+    /// A part that no variable is about.
+    fn part(node: Node, environment: Option<Environment>) -> Self {
+        Self { node, scope: None, environment, unit: "" }
     }
 
     /// The value of the setting `name`.
-    fn named(name: &str, node: Node, scope: Option<Scope>) -> Self {
+    fn named(name: &str, node: Node, scope: Option<Scope>, environment: Option<Environment>) -> Self {
         let unit = match name.rsplit_once('_') {
             Some((_, "seconds")) => "s",
             Some((_, "ms")) => "ms",
             Some((_, "mb")) => "MB",
             _ => "",
         };
-        Self { node, scope, unit }
+        Self { node, scope, environment, unit }
     }
 
     /// Text, shown to `visitor` by `read`; whatever goes wrong with it is told with its place.
@@ -83,7 +92,7 @@ impl De {
 
     /// The entries of a struct with these fields: the tree's, and over them the variables'.
     fn fields(mut self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Vec<Entry>> {
-        let scope = self.scope.take();
+        let (scope, environment) = (self.scope.take(), self.environment.clone());
         let mut entries = Vec::<Entry>::new();
         let says = scope.as_ref().map(|scope| scope.says(fields)).unwrap_or_default();
         // A secret that a variable takes the place of need not be there.
@@ -94,7 +103,8 @@ impl De {
                 _ if fields.contains(&&*key.name) => (key.name, node),
                 Some(name) if replaced(name) => (name.to_owned(), node),
                 Some(name) if fields.contains(&name) => {
-                    let secret = by_name(node, scope.as_ref()).map_err(|wrong| wrong.within(&*key.name))?;
+                    let secret =
+                        by_name(node, environment.as_ref()).map_err(|wrong| wrong.within(&*key.name))?;
                     (name.to_owned(), secret)
                 }
                 // Its text is no name, but may be half a secret.
@@ -145,7 +155,7 @@ impl De {
                     let key = Key { name: "file".into(), origin: node.origin.clone() };
                     Node { origin: node.origin.clone(), value: Value::Map(vec![(key, node)]) }
                 }
-                Says::Secret => by_name(node, Some(&scope)).map_err(|wrong| wrong.within(field))?,
+                Says::Secret => by_name(node, environment.as_ref()).map_err(|wrong| wrong.within(field))?,
                 Says::Text | Says::Part => node,
             };
             place(&mut entries, Some(node));
@@ -292,7 +302,7 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let origin = self.node.origin.clone();
+        let (origin, environment) = (self.node.origin.clone(), self.environment);
         let list = match self.node {
             Node { value: Value::List(list), .. } => list,
             node if node.is_null() => Vec::new(),
@@ -302,7 +312,7 @@ impl<'de> Deserializer<'de> for De {
                 .collect(),
             node => return Err(wrong_type(&node, &visitor)),
         };
-        let mut items = Items { list: list.into_iter(), next: 0 };
+        let mut items = Items { list: list.into_iter(), next: 0, environment };
         let value = visitor.visit_seq(&mut items).map_err(|wrong| wrong.at(&origin))?;
         match items.list.len() {
             0 => Ok(value),
@@ -324,7 +334,7 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let origin = self.node.origin.clone();
+        let (origin, environment) = (self.node.origin.clone(), self.environment.clone());
         let entry = |(at, (key, node)): (usize, (Key, Node))| {
             let place = match key.origin {
                 Origin::Variable(_) => format!("[{at}]"),
@@ -333,7 +343,7 @@ impl<'de> Deserializer<'de> for De {
             Entry { name: key.name, place, node, scope: None }
         };
         let entries: Vec<_> = self.entries(&visitor)?.into_iter().enumerate().map(entry).collect();
-        let entries = Entries { entries: entries.into_iter(), value: None };
+        let entries = Entries { entries: entries.into_iter(), value: None, environment };
         visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
     }
 
@@ -343,9 +353,9 @@ impl<'de> Deserializer<'de> for De {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        let origin = self.node.origin.clone();
+        let (origin, environment) = (self.node.origin.clone(), self.environment.clone());
         let entries = self.fields(fields, &visitor)?;
-        let entries = Entries { entries: entries.into_iter(), value: None };
+        let entries = Entries { entries: entries.into_iter(), value: None, environment };
         visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
     }
 
@@ -361,7 +371,9 @@ impl<'de> Deserializer<'de> for De {
             && let Some((key, node)) = entries.pop()
         {
             let name = key.name.clone();
-            return visitor.visit_enum(Variant(key, node)).map_err(|wrong| wrong.within(name).at(&origin));
+            return visitor
+                .visit_enum(Variant(key, node, self.environment))
+                .map_err(|wrong| wrong.within(name).at(&origin));
         }
         self.scalar(visitor, |visitor, text, _| visitor.visit_enum(text.into_deserializer()))
     }
@@ -381,6 +393,7 @@ struct Entry {
 struct Entries {
     entries: vec::IntoIter<Entry>,
     value: Option<Entry>,
+    environment: Option<Environment>,
 }
 
 impl<'de> MapAccess<'de> for Entries {
@@ -399,7 +412,8 @@ impl<'de> MapAccess<'de> for Entries {
             return Err(Wrong::new("a value was asked for before its key"));
         };
         let origin = node.origin.clone();
-        seed.deserialize(De::named(&name, node, scope)).map_err(|wrong| wrong.at(&origin).within(place))
+        seed.deserialize(De::named(&name, node, scope, self.environment.clone()))
+            .map_err(|wrong| wrong.at(&origin).within(place))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -410,6 +424,7 @@ impl<'de> MapAccess<'de> for Entries {
 struct Items {
     list: vec::IntoIter<Node>,
     next: usize,
+    environment: Option<Environment>,
 }
 
 impl<'de> SeqAccess<'de> for &mut Items {
@@ -419,7 +434,7 @@ impl<'de> SeqAccess<'de> for &mut Items {
         let Some(node) = self.list.next() else { return Ok(None) };
         let (at, origin) = (self.next, node.origin.clone());
         self.next += 1;
-        let value = seed.deserialize(De::new(node, None));
+        let value = seed.deserialize(De::part(node, self.environment.clone()));
         value.map(Some).map_err(|wrong| wrong.at(&origin).within(format!("[{at}]")))
     }
 
@@ -429,17 +444,17 @@ impl<'de> SeqAccess<'de> for &mut Items {
 }
 
 /// `variant: { .. }`
-struct Variant(Key, Node);
+struct Variant(Key, Node, Option<Environment>);
 
 impl<'de> EnumAccess<'de> for Variant {
     type Error = Wrong;
     type Variant = De;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, De)> {
-        let Self(key, node) = self;
+        let Self(key, node, environment) = self;
         let variant =
             seed.deserialize(key.name.into_deserializer()).map_err(|wrong: Wrong| wrong.at(&key.origin))?;
-        Ok((variant, De::new(node, None)))
+        Ok((variant, De::part(node, environment)))
     }
 }
 
