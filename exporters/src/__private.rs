@@ -20,6 +20,9 @@ pub use {core, inventory, std};
 
 use std::borrow::Cow;
 
+#[cfg(feature = "yaml")]
+pub use crate::config::fuzz;
+
 /// What `#[exporter(http(..))]` needs.
 #[cfg(feature = "http")]
 pub mod http {
