@@ -12,6 +12,7 @@ mod error;
 mod exporter;
 mod mapping;
 mod model;
+mod named_file;
 mod pipeline;
 mod record;
 mod secret;

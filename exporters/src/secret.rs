@@ -1,12 +1,12 @@
 //! `Secret`: a value that is used and never shown, and that is read again where it came from a file.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, named_file};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, MapAccess, Visitor},
 };
 use std::{
-    fmt, fs,
+    fmt,
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -82,10 +82,11 @@ fn read(file: &Path) -> Result<Zeroizing<String>> {
     let wrong = |message: &'static str| {
         Error::new(ErrorKind::ConfigInvalid, message).with_context("file", file.display())
     };
-    let unreadable =
-        |error: io::Error| wrong("the file of a secret cannot be read").with_context("reason", error.kind());
+    let unreadable = |error: io::Error| {
+        wrong("the file of a secret cannot be read").with_context("reason", named_file::reason(&error))
+    };
     let mut text = Zeroizing::new(String::new());
-    let read = fs::File::open(file).and_then(|open| open.take(MAX_BYTES + 1).read_to_string(&mut text));
+    let read = named_file::open(file).and_then(|open| open.take(MAX_BYTES + 1).read_to_string(&mut text));
     match read {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(wrong("the file of a secret is not text"))
@@ -180,6 +181,7 @@ impl<'de> Deserialize<'de> for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn it_is_never_shown() {
@@ -188,6 +190,22 @@ mod tests {
         assert_eq!(secret, Secret::new("hunter2"));
         assert_ne!(secret, Secret::new("hunter3"));
         assert_ne!(secret, Secret::new("hunter"));
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_no_file() {
+        use std::os::unix::ffi::OsStrExt;
+        let pipe = std::env::temp_dir().join(format!("exporters-secret-pipe-{}", std::process::id()));
+        let path = std::ffi::CString::new(pipe.as_os_str().as_bytes()).unwrap();
+        // SAFETY: the path ends in a zero.
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+        for no_file in [&*pipe, Path::new("/dev/zero")] {
+            let error = Secret::from_file(no_file).unwrap_err().to_string();
+            assert!(error.contains("a pipe or a device"), "{error}");
+        }
+        let error = Secret::from_file(std::env::temp_dir()).unwrap_err().to_string();
+        assert!(error.contains("is a directory"), "{error}");
+        fs::remove_file(pipe).unwrap();
     }
 
     #[test]

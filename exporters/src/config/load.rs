@@ -5,10 +5,10 @@ use crate::{
     Error, ErrorKind, Result, Settings,
     backends::KINDS,
     exporter::factory::Kinds,
+    named_file,
     settings::{Environment, Node, Value, Wrong},
 };
 use std::{
-    fs,
     io::{self, Read},
     path::Path,
 };
@@ -20,11 +20,11 @@ impl Config {
         let unreadable = |error: io::Error| {
             Error::new(ErrorKind::ConfigInvalid, "the configuration cannot be read")
                 .with_context("file", &name)
-                .with_context("reason", error.kind())
+                .with_context("reason", named_file::reason(&error))
         };
         let mut text = String::new();
         let limit = yaml::MAX_BYTES as u64 + 1;
-        fs::File::open(file)
+        named_file::open(file)
             .and_then(|open| open.take(limit).read_to_string(&mut text))
             .map_err(unreadable)?;
         Self::parse(&text, &name, environment)

@@ -324,7 +324,10 @@ mod tests {
         let mixed = (0..100).map(|n| format!("{}- [\n", " ".repeat(n))).collect::<String>();
         let repeated = format!("[&a {}, {}]", "x".repeat(MAX_BYTES / 4), "*a, ".repeat(1000));
         let variables = format!("- {}\n", "${LONG}".repeat(MAX_BYTES / 8));
-        for text in [bomb, deep, mixed, repeated, variables, "a".repeat(MAX_BYTES + 1), "- ".repeat(1000)] {
+        let long = format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a, ".repeat(10_000));
+        for text in
+            [bomb, long, deep, mixed, repeated, variables, "a".repeat(MAX_BYTES + 1), "- ".repeat(1000)]
+        {
             let error = parse(&text, "f.yaml", &environment()).unwrap_err();
             assert!(error.to_string().len() < 300, "{error}");
         }

@@ -36,7 +36,9 @@ pub(super) fn write(batch: &Batch, attributes: &[(&str, &str)], limit: usize, ou
                 csv.cell(name);
             }
             extra(&mut csv, key);
-            csv.end_row();
+            if !csv.end_row() {
+                return written;
+            }
             items(metrics, batch.range(), |item| {
                 let ok = item.is_finite();
                 if ok {
@@ -58,7 +60,9 @@ pub(super) fn write(batch: &Batch, attributes: &[(&str, &str)], limit: usize, ou
                 csv.cell(name);
             }
             extra(&mut csv, key);
-            csv.end_row();
+            if !csv.end_row() {
+                return written;
+            }
             let fitting = spans.iter().take_while(|span| {
                 csv.span(span);
                 extra(&mut csv, value);

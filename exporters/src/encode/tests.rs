@@ -103,6 +103,20 @@ fn json(batch: &Batch) -> (Json, usize) {
 }
 
 #[test]
+fn a_header_that_does_not_fit_is_too_large_as_well() {
+    let batch =
+        batch(vec![metric("n".into(), String::new(), Data::Gauge(vec![point(vec![], Number::U64(1))]))]);
+    let attributes = [("deployment.environment.name.of.the.service", "x")];
+    let rows = PayloadFormat::Csv.encode(&batch, &attributes, None).unwrap().payload.body;
+    let header = 2 + rows.iter().position(|byte| *byte == b'\r').unwrap();
+    assert!(rows.len() - header < header, "a limit lets the row through, and not the header");
+    for limit in 0..rows.len() {
+        let error = PayloadFormat::Csv.encode(&batch, &attributes, Some(limit)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+    }
+}
+
+#[test]
 fn one_of_each_kind_as_json() {
     let calls = point(vec![KeyValue::new("function", "charge")], Number::U64(3));
     let calls = Data::Sum(Sum { monotonic: true, points: vec![Point { total: Number::U64(17), ..calls }] });

@@ -14,7 +14,6 @@ use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
 };
 
 /// A mapping, and the series it has made: the same ones every time, since that is how points are told to belong together.
@@ -36,18 +35,16 @@ pub(crate) struct Mapped {
 
 #[derive(Debug)]
 struct MadeSeries {
-    /// That of statistics over everything.
-    all: Arc<Series>,
+    /// That of statistics over everything, once there was something.
+    all: Option<Arc<Series>>,
     /// By the address of the series they were made of, which is kept so that the address stays its.
     labelled: HashMap<usize, (Arc<Series>, Arc<Series>)>,
 }
 
 impl Mapper {
     pub(crate) fn new(mapping: impl Into<Cow<'static, Mapping>>) -> Self {
-        let mapping = mapping.into();
-        let attributes = labels(&mapping).collect();
-        let all = Arc::new(Series { scope: Arc::<Scope>::default(), attributes, start: SystemTime::now() });
-        Self { mapping, series: Mutex::new(MadeSeries { all, labelled: HashMap::new() }) }
+        let series = MadeSeries { all: None, labelled: HashMap::new() };
+        Self { mapping: mapping.into(), series: Mutex::new(series) }
     }
 
     /// Whether it would change nothing.
@@ -58,10 +55,11 @@ impl Mapper {
     /// What is sent of `metrics`. Computations of the program's that panic give nothing.
     pub(crate) fn apply(&self, metrics: &ProfileMetrics) -> Mapped {
         let mut made = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = made.all(&self.mapping, metrics);
         let (mut mapped, unselected) = match &*self.mapping.metrics {
             [] => (metrics.metrics.clone(), 0),
             wanted => {
-                let mapped = wanted.iter().filter_map(|wanted| map(wanted, metrics, &made.all)).collect();
+                let mapped = wanted.iter().filter_map(|wanted| map(wanted, metrics, &all)).collect();
                 let asked = |name: &str| wanted.iter().any(|wanted| wanted.sources().contains(&name));
                 let left = metrics.metrics.iter().filter(|metric| !asked(&metric.descriptor.name));
                 (mapped, left.map(|metric| metric.data.len()).sum())
@@ -71,7 +69,7 @@ impl Mapper {
         mapped.retain(|metric| self.mapping.lets_through(&metric.descriptor.name));
         let after: usize = mapped.iter().map(|metric| metric.data.len()).sum();
         if !self.mapping.labels.is_empty() {
-            made.label(&mut mapped, &self.mapping);
+            made.label(&mut mapped, &self.mapping, &all);
         }
         let metrics = ProfileMetrics {
             resource: metrics.resource.clone(),
@@ -87,11 +85,24 @@ fn labels(mapping: &Mapping) -> impl Iterator<Item = KeyValue> {
 }
 
 impl MadeSeries {
+    /// Its total was zero when that of the oldest series was.
+    fn all(&mut self, mapping: &Mapping, metrics: &ProfileMetrics) -> Arc<Series> {
+        let all = self.all.get_or_insert_with(|| {
+            let sums = metrics.metrics.iter().filter_map(|metric| match &metric.data {
+                Data::Sum(sum) => sum.points.iter().map(|point| point.series.start).min(),
+                _ => None,
+            });
+            let start = sums.min().unwrap_or(metrics.interval.start);
+            Arc::new(Series { scope: Arc::<Scope>::default(), attributes: labels(mapping).collect(), start })
+        });
+        all.clone()
+    }
+
     /// Puts the labelled series in the place of each point's own, and forgets those that are not there any more.
-    fn label(&mut self, metrics: &mut [Metric], mapping: &Mapping) {
+    fn label(&mut self, metrics: &mut [Metric], mapping: &Mapping, all: &Arc<Series>) {
         let mut kept = HashMap::with_capacity(self.labelled.len());
         let mut label = |series: &mut Arc<Series>| {
-            if Arc::ptr_eq(series, &self.all) {
+            if Arc::ptr_eq(series, all) {
                 return;
             }
             let address = Arc::as_ptr(series).addr();
@@ -151,8 +162,9 @@ fn map(wanted: &MetricMapping, metrics: &ProfileMetrics, all: &Arc<Series>) -> O
             if data.is_empty() {
                 return None;
             }
-            let unit = match statistic {
-                Some(Statistic::Count) => "{count}",
+            let unit = match (statistic, &of.data) {
+                (Some(Statistic::Count), _) => "{count}",
+                (Some(Statistic::Rate), Data::ExponentialHistogram(_)) => "{count}",
                 _ => &of.descriptor.unit,
             };
             Some(metric(wanted, unit, &of.descriptor.description, data))
@@ -163,7 +175,10 @@ fn map(wanted: &MetricMapping, metrics: &ProfileMetrics, all: &Arc<Series>) -> O
 fn metric(wanted: &MetricMapping, unit: &str, help: &str, data: Data) -> Metric {
     // A histogram keeps its unit.
     let kept = matches!(data, Data::ExponentialHistogram(_) | Data::Histogram(_));
-    let unit = wanted.unit.clone().filter(|_| !kept).unwrap_or_else(|| unit.to_owned().into());
+    let unit = wanted.unit.clone().filter(|_| !kept).unwrap_or_else(|| match wanted.made_kind() {
+        MetricKind::Rate => format!("{unit}/s").into(),
+        _ => unit.to_owned().into(),
+    });
     let description = wanted.help.clone().unwrap_or_else(|| help.to_owned().into());
     let descriptor = Descriptor { name: wanted.name.clone(), unit, description, exact_name: true };
     Metric { descriptor: Arc::new(descriptor), data }
@@ -184,7 +199,7 @@ fn counted(points: Vec<Point<Number>>, wanted: &MetricMapping, metrics: &Profile
         };
         Data::Gauge(points.iter().map(point).collect())
     };
-    match wanted.kind.unwrap_or_else(|| wanted.natural_kind()) {
+    match wanted.made_kind() {
         MetricKind::Gauge => Some(as_gauge(|point| point.total.as_f64(), 1.0)),
         MetricKind::Rate if seconds > 0.0 => Some(as_gauge(|point| point.change.as_f64(), seconds)),
         MetricKind::Rate => None,
@@ -206,7 +221,10 @@ fn recorded(
     };
     match data {
         Data::Sum(sum) if sum.monotonic => counted(sum.points.iter().map(number).collect(), wanted, metrics),
-        Data::Sum(sum) => Some(Data::Gauge(sum.points.iter().map(number).collect())),
+        Data::Sum(sum) => {
+            let standing = |point: Point<Number>| Point { change: point.total, ..point };
+            Some(Data::Gauge(sum.points.iter().map(number).map(standing).collect()))
+        }
         Data::Gauge(points) => Some(Data::Gauge(points.iter().map(number).collect())),
         Data::Histogram(_) => Some(data.clone()),
         Data::ExponentialHistogram(points) => {
@@ -282,7 +300,7 @@ impl From<&'static Mapping> for Cow<'static, Mapping> {
 mod tests {
     use super::*;
     use crate::Buckets;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     fn point<T: Clone>(function: &'static str, total: T, change: T) -> Point<T> {
         let attributes = [KeyValue::new("function", function)].into_iter().collect();
@@ -367,6 +385,31 @@ mod tests {
         assert_eq!((&*p95.descriptor.unit, &*p95.descriptor.description), ("ms", "slow"));
         assert!(mapped.metrics.metrics.iter().all(|metric| metric.descriptor.exact_name));
         assert_eq!((mapped.unselected, mapped.filtered), (0, 0));
+    }
+
+    #[test]
+    fn what_is_made_says_what_it_is() {
+        let mut snapshot = snapshot();
+        let running =
+            Data::Sum(Sum { monotonic: false, points: vec![point("a", Number::I64(3), Number::I64(1))] });
+        snapshot.metrics.insert(1, recorded("function.calls.concurrent", "{call}", running));
+        let mapping = Mapping::default()
+            .metric(mapping("running", "function.calls.concurrent"))
+            .metric(mapping("failed", "error_rate"))
+            .metric(mapping("total", "total_calls"))
+            .metric(mapping("all", "total_calls").kind(MetricKind::Rate).unwrap())
+            .metric(mapping("each", "function.calls:rate"))
+            .metric(mapping("timed", "function.calls.duration:rate"))
+            .metric(mapping("asked", "function.calls:rate").unit("rps"));
+        let mapped = Mapper::new(mapping).apply(&snapshot).metrics;
+        let unit = |name: &str| &*mapped.metric(name).unwrap().descriptor.unit;
+        assert_eq!(["all", "each", "timed", "asked"].map(unit), ["{call}/s", "{call}/s", "{count}/s", "rps"]);
+        let Data::Gauge(running) = &mapped.metric("running").unwrap().data else { unreachable!() };
+        assert_eq!((running[0].total, running[0].change), (Number::I64(3), Number::I64(3)));
+        let Data::Gauge(failed) = &mapped.metric("failed").unwrap().data else { unreachable!() };
+        assert!(failed[0].total.as_f64().is_sign_positive(), "nothing is 0, not -0");
+        let Data::Sum(total) = &mapped.metric("total").unwrap().data else { unreachable!() };
+        assert_eq!(total.points[0].series.start, SystemTime::UNIX_EPOCH, "when its total was zero");
     }
 
     #[test]

@@ -241,6 +241,11 @@ impl MetricMapping {
         }
     }
 
+    /// What it is.
+    pub(super) fn made_kind(&self) -> MetricKind {
+        self.kind.unwrap_or_else(|| self.natural_kind())
+    }
+
     pub(super) fn named(&self) -> Option<&'static Named> {
         let Source::Named(name) = self.source else { return None };
         NAMED.iter().find(|named| named.name == name)

@@ -91,6 +91,16 @@ impl Mapping {
         })
     }
 
+    /// With the metrics of `base`, and its labels under these, where no metrics are asked for.
+    pub(crate) fn over(mut self, base: &Self) -> Self {
+        if self.metrics.is_empty() {
+            self.metrics = base.metrics.clone();
+            let labels = std::mem::replace(&mut self.labels, base.labels.clone());
+            self.labels.extend(labels);
+        }
+        self
+    }
+
     /// Whether everything goes through as it is.
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty()

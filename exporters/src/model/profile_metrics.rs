@@ -72,7 +72,7 @@ impl ProfileMetrics {
     fn sum_of(&self, name: &str) -> Option<(f64, f64)> {
         let Data::Sum(sum) = &self.metric(name)?.data else { return None };
         let add =
-            |get: fn(&Point<Number>) -> Number| sum.points.iter().map(|point| get(point).as_f64()).sum();
+            |get: fn(&Point<Number>) -> Number| added(sum.points.iter().map(|point| get(point).as_f64()));
         Some((add(|point| point.total), add(|point| point.change)))
     }
 
@@ -134,6 +134,11 @@ impl ProfileMetrics {
             .for_each(|point| merged.merge(&point.change));
         Some(merged)
     }
+}
+
+/// The sum; that of nothing is 0, where `sum()` has it -0.
+fn added(numbers: impl Iterator<Item = f64>) -> f64 {
+    numbers.fold(0.0, |sum, number| sum + number)
 }
 
 fn is(attributes: &super::Attributes, key: &str, text: &str) -> bool {
@@ -205,7 +210,7 @@ impl FunctionMetrics<'_> {
     }
 
     fn calls(&self) -> f64 {
-        self.numbers("function.calls").map(|point| point.change.as_f64()).sum()
+        added(self.numbers("function.calls").map(|point| point.change.as_f64()))
     }
 
     /// Calls that ended, a second.
@@ -218,7 +223,7 @@ impl FunctionMetrics<'_> {
         let calls = self.calls();
         let failed =
             self.numbers("function.calls").filter(|point| is(&point.series.attributes, "result", "error"));
-        let failed: f64 = failed.map(|point| point.change.as_f64()).sum();
+        let failed = added(failed.map(|point| point.change.as_f64()));
         (calls > 0.0).then(|| failed / calls)
     }
 

@@ -101,7 +101,10 @@ impl Leg {
         let mut work = self.work();
         work.ledger.accept(metrics.len());
         work.queue.push(metrics.clone());
-        work.make_room();
+        // At the end comes the last one, and who waits has a deadline: merging large snapshots may take longer.
+        if !request.as_ref().is_some_and(|request| request.shutdown) {
+            work.make_room();
+        }
         work.requests.extend(request);
         drop(work);
         self.wake.notify_one();
@@ -199,7 +202,8 @@ impl Leg {
     /// What is sent of what was recorded; `None` where nothing is.
     fn mapped(&self, waiting: Waiting, asked_for: Option<&'static Mapping>) -> Option<Waiting> {
         let mapper = self.mapper.get_or_init(|| match (&self.work().options.mapping, asked_for) {
-            (Some(mapping), _) => Mapper::new(mapping.clone()),
+            (Some(mapping), Some(asked_for)) => Mapper::new(mapping.clone().over(asked_for)),
+            (Some(mapping), None) => Mapper::new(mapping.clone()),
             (None, Some(mapping)) => Mapper::new(mapping),
             (None, None) => Mapper::new(Mapping::default()),
         });

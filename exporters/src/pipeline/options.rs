@@ -26,7 +26,8 @@ pub struct LegOptions {
     /// How many items may wait; one snapshot always may. Where they are more they are sent at once, and while the backend does
     /// not take them the oldest snapshots are merged into one. Default: 1,000.
     pub queue_size: usize,
-    /// Which metrics it is sent, and under which names. Default: those that its [`Capability`](crate::Capability) asks for.
+    /// Which metrics it is sent, and under which names. Default: those that its [`Capability`](crate::Capability) asks for, which
+    /// also holds where only labels or globs are given.
     pub mapping: Option<Mapping>,
 }
 

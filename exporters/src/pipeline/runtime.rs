@@ -229,13 +229,14 @@ impl Runtime {
         if self.is_shut_down() {
             return ShutdownReport::default();
         }
+        // First, so that intervals which end one after the other do not keep the collector from us.
+        *self.stopping() = true;
+        self.stop_draining.notify_all();
         let collector = self.collector();
         if self.shut_down.swap(true, Relaxed) {
             return ShutdownReport::default();
         }
         record::stop();
-        *self.stopping() = true;
-        self.stop_draining.notify_all();
         let requests = self.give(collector, |leg, metrics| leg.request(metrics, true));
         let report = |(leg, done): (&Arc<Leg>, Arc<Done>)| {
             let error = done.wait(deadline).err();

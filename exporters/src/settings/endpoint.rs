@@ -39,6 +39,13 @@ impl Endpoint {
         Uri::from_parts(parts).map(Self).map_err(|_| invalid("a path is not part of a URL"))
     }
 
+    /// A `/` in a password ends it, so that one part is taken for the port, and the other for the path.
+    fn may_show_a_password(&self) -> bool {
+        let port = self.0.host().and_then(|host| self.place().strip_prefix(host)).unwrap_or_default();
+        let digits = port.strip_prefix(':').unwrap_or(port);
+        !digits.bytes().all(|byte| byte.is_ascii_digit()) || self.0.path().contains('@')
+    }
+
     /// Host and port, without user and password.
     fn place(&self) -> &str {
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
@@ -56,9 +63,15 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self> {
         let uri: Uri =
             text.trim().parse().map_err(|_| invalid("this is not a URL such as https://host:port/path"))?;
-        match uri.scheme_str() {
-            Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(Self(uri)),
-            _ => Err(invalid("a URL starts with http:// or https:// and a host")),
+        let endpoint = match uri.scheme_str() {
+            Some("http" | "https") if uri.host().is_some_and(|host| !host.is_empty()) => Self(uri),
+            _ => return Err(invalid("a URL starts with http:// or https:// and a host")),
+        };
+        match endpoint.may_show_a_password() {
+            false => Ok(endpoint),
+            true => Err(invalid(
+                "a port is a number; in a user, a password or a path, write `/` as %2F and `@` as %40",
+            )),
         }
     }
 }
@@ -100,6 +113,28 @@ mod tests {
         for wrong in ["", "host", "host:80", "ftp://host", "http://", "/path", "http:///x", "http://ho st/"] {
             let error = wrong.parse::<Endpoint>().unwrap_err().to_string();
             assert!(wrong.is_empty() || wrong.len() < 4 || !error.contains(&format!(": {wrong}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_taken_for_port_and_path() {
+        for text in [
+            "http://me:hunter2/x@host/",
+            "http://me:1/hunter2@host",
+            "http://m/e:hunter2@host",
+            "http://me:hun?ter2@h",
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains("%2F") && !error.contains("hun"), "{error}");
+        }
+        for text in [
+            "http://me:hunter%2F2@host:80/a",
+            "http://[::1]:80/",
+            "http://[::1]/",
+            "http://host:",
+            "http://h/?q=a@b",
+        ] {
+            assert!(text.parse::<Endpoint>().is_ok(), "{text}");
         }
     }
 

@@ -69,7 +69,7 @@ impl Wrong {
         let mut place = path.to_owned();
         for part in self.path.iter().rev() {
             let dot = if part.starts_with('[') || place.is_empty() { "" } else { "." };
-            let _ = write!(place, "{dot}{part}");
+            let _ = write!(place, "{dot}{}", name(part));
         }
         let mut error = Error::new(ErrorKind::ConfigInvalid, shortened(self.message, LONGEST_MESSAGE));
         if !place.is_empty() {
@@ -79,6 +79,15 @@ impl Wrong {
             Some(Origin::Code) | None => error,
             Some(origin) => error.with_context("in", origin),
         }
+    }
+}
+
+/// A key as far as it is a name: `token:hunter2`, where a space is missing, is one key, and shown as `token…`.
+fn name(key: &str) -> String {
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
+    match key.find(|c| !is_name(c)) {
+        Some(end) => format!("{}…", key.get(..end).unwrap_or_default()),
+        None => key.to_owned(),
     }
 }
 

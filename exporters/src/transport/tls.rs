@@ -1,6 +1,6 @@
 //! TLS: whom we trust, who we are, and a provider of our own that no other crate can swap.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, named_file};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::{CryptoProvider, ring},
@@ -12,6 +12,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 use serde::Deserialize;
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -57,7 +58,7 @@ pub(super) fn client_config(config: &TlsConfig) -> Result<ClientConfig> {
         (None, None) => builder.with_no_client_auth(),
         (Some(certificate), Some(key)) => {
             let chain = certificates("tls.client_cert_file", certificate)?;
-            let private = PrivateKeyDer::from_pem_file(key);
+            let private = open(key).and_then(PrivateKeyDer::from_pem_reader);
             let private = private.map_err(|error| unreadable("tls.client_key_file", key, &error))?;
             builder.with_client_auth_cert(chain, private).map_err(|_| {
                 wrong("`tls.client_cert_file` and `tls.client_key_file` do not belong together, or are of a kind that is not supported")
@@ -86,12 +87,16 @@ fn authorities(file: &Path) -> Result<RootCertStore> {
 }
 
 fn certificates(setting: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    let all: Result<Vec<_>, _> = open(file).and_then(|open| CertificateDer::pem_reader_iter(open).collect());
     match all {
         Ok(all) if all.is_empty() => Err(not_pem(setting, file)),
         Ok(all) => Ok(all),
         Err(error) => Err(unreadable(setting, file, &error)),
     }
+}
+
+fn open(file: &Path) -> Result<fs::File, pem::Error> {
+    named_file::open(file).map_err(pem::Error::Io)
 }
 
 /// Never what is in the file.
@@ -100,7 +105,7 @@ fn unreadable(setting: &'static str, file: &Path, error: &pem::Error) -> Error {
         pem::Error::Io(error) => wrong("a file of certificates or keys cannot be read")
             .with_context("setting", setting)
             .with_context("file", file.display())
-            .with_context("reason", error.kind()),
+            .with_context("reason", named_file::reason(error)),
         _ => not_pem(setting, file),
     }
 }

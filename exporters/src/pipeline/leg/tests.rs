@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Health, Info, Receipt, Result,
+    Data, Health, Info, Receipt, Result,
     pipeline::sample::{changes, snapshot},
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -242,6 +242,38 @@ fn a_single_item_that_is_too_large_is_dropped_alone() {
         flush(leg, &items(1)).await.unwrap();
     });
     assert_eq!(backend.log().lost.len(), 1);
+}
+
+#[test]
+fn what_comes_at_the_end_is_merged_by_nobody_who_has_a_deadline() {
+    let leg =
+        Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default().with_queue_size(5), 1);
+    leg.work().held_up = true;
+    let last = |shutdown| leg.request(&Arc::new(snapshot(items(5))), shutdown);
+    let _asked = [false, false, true].map(last);
+    let ledger = leg.ledger();
+    assert_eq!((ledger.merged, ledger.buffered), (5, 10));
+    assert!(ledger.is_balanced());
+}
+
+/// Else a label in a file would have an exporter sent what it did not ask for.
+#[test]
+fn labels_are_added_to_what_the_exporter_asks_for() {
+    use crate::MetricMapping;
+    let series = MetricMapping::computed("series", |metrics| Some(metrics.len() as f64));
+    let asked_for = Mapping::default().metric(series).label("team", "a").label("env", "asked");
+    let labels = Mapping::default().label("env", "test");
+    let leg =
+        Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default().with_mapping(labels), 1);
+    leg.offer(&Arc::new(snapshot(items(5))));
+    let waiting = leg.work().queue.pop().unwrap();
+    let metrics = leg.mapped(waiting, Some(Box::leak(Box::new(asked_for)))).unwrap().metrics;
+    assert_eq!(metrics.len(), 1);
+    let Data::Gauge(points) = &metrics.metric("series").unwrap().data else { unreachable!() };
+    let attributes = &points[0].series.attributes;
+    assert_eq!((attributes.get_str("env"), attributes.get_str("team")), (Some("test"), Some("a")));
+    assert_eq!(points[0].total, crate::Number::F64(5.0));
+    assert!(leg.ledger().is_balanced());
 }
 
 fn answers() -> impl Strategy<Value = Vec<(Answer, u8)>> {
