@@ -2,10 +2,10 @@
 //!
 //! - `quickstart`: real work on a directory tree, and where its time went, as a table and as metrics;
 //! - `axum_metrics` (`--features axum`): the metrics on a page of the server that a program has anyway;
-//! - `custom_exporter` (`--features custom`): an exporter of one's own, of which one method is written.
+//! - `custom_exporter`: an exporter of one's own, of which one method is written;
+//! - `custom_exporter_http` (`--features http`): one of which none is;
+//! - `exporters_yaml`: three exporters from a configuration file.
 
-#[cfg(feature = "custom")]
 mod receiver;
 
-#[cfg(feature = "custom")]
 pub use receiver::receive;

@@ -31,7 +31,7 @@ pub(crate) struct Place {
 pub(crate) fn item(arguments: TokenStream, tokens: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = Args::parse(arguments, &mut errors);
-    let item = match syn::parse2::<Item>(tokens.clone()) {
+    let item = match Item::read(tokens.clone()) {
         Ok(item) => item,
         Err(error) => {
             errors.push(error);

@@ -1,6 +1,6 @@
 //! What stands below the attribute: a function, or something that contains functions.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -33,6 +33,47 @@ pub(crate) struct Function {
 pub(crate) struct Body {
     pub(crate) brace: token::Brace,
     pub(crate) inner: TokenStream,
+}
+
+impl Item {
+    /// Reads what stands below the attribute. Of most functions the body is never looked into: it can be long.
+    pub(crate) fn read(tokens: TokenStream) -> Result<Self> {
+        let mut head: Vec<TokenTree> = tokens.clone().into_iter().collect();
+        if let Some(TokenTree::Group(body)) = head.pop()
+            && body.delimiter() == Delimiter::Brace
+            && !begins_with_attribute(body.stream())
+            && let Ok(head) = syn::parse2::<Head>(head.into_iter().collect())
+        {
+            let Head { attrs, vis, default, sig } = head;
+            let body = Body { brace: token::Brace(body.span()), inner: body.stream() };
+            return Ok(Self::Function(Box::new(Function { attrs, vis, default, sig, body: Some(body) })));
+        }
+        syn::parse2(tokens)
+    }
+}
+
+/// Whether an inner attribute comes first.
+fn begins_with_attribute(tokens: TokenStream) -> bool {
+    matches!(tokens.into_iter().next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '#')
+}
+
+/// A function without its body.
+struct Head {
+    attrs: Vec<Attribute>,
+    vis: Visibility,
+    default: Option<Token![default]>,
+    sig: Signature,
+}
+
+impl Parse for Head {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        Ok(Self {
+            attrs: input.call(Attribute::parse_outer)?,
+            vis: input.parse()?,
+            default: input.parse()?,
+            sig: input.parse()?,
+        })
+    }
 }
 
 impl Parse for Item {
@@ -86,10 +127,7 @@ fn is_function(ahead: ParseStream<'_>) -> bool {
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut attrs = input.call(Attribute::parse_outer)?;
-        let vis = input.parse()?;
-        let default = input.parse()?;
-        let sig = input.parse()?;
+        let Head { mut attrs, vis, default, sig } = input.parse()?;
         let body = if input.parse::<Option<Token![;]>>()?.is_some() {
             None
         } else {
@@ -232,7 +270,7 @@ impl Parse for TokenTreeMeta {
             return Ok(Self(Some(meta)));
         }
         while !input.is_empty() && !input.peek(Token![,]) {
-            input.parse::<proc_macro2::TokenTree>()?;
+            input.parse::<TokenTree>()?;
         }
         Ok(Self(None))
     }

@@ -2,6 +2,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
+use syn::visit::Visit;
 use syn::visit_mut::{VisitMut, visit_type_mut};
 use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypeParamBound};
 
@@ -30,6 +31,19 @@ pub(crate) fn inferred(ty: &Type) -> Type {
         Infer.visit_type_mut(&mut ty);
     }
     ty
+}
+
+/// Whether the type is written without a `_`, so that it can be named where nothing tells what is left out.
+pub(crate) fn is_named(ty: &Type) -> bool {
+    struct Named(bool);
+    impl Visit<'_> for Named {
+        fn visit_type_infer(&mut self, _: &syn::TypeInfer) {
+            self.0 = false;
+        }
+    }
+    let mut named = Named(true);
+    named.visit_type(ty);
+    named.0
 }
 
 /// Whether the tokens contain this word.

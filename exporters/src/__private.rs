@@ -1,6 +1,5 @@
 //! Not public API: all that the output of the macros may name.
 
-pub use crate::__site as site;
 pub use crate::exporter::{
     Capability, Exporter, Health, Info, Payload, Receipt, Transmit,
     derived::{Derived, Field, Fixed, Refreshable, text},
@@ -8,15 +7,21 @@ pub use crate::exporter::{
 };
 pub use crate::mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic, names};
 pub use crate::record::{
-    Call, Fallible, Guard, Infallible, Keyed, LocalShard, Objective, Owner, Profiled, Returned, Site, Spec,
-    Typed, ValueRef, error_if, failure_with, ok_if, value,
+    Call, Custom, Fallible, Guard, How, Infallible, Judge, Keyed, Method, More, Never, Objective, Owner,
+    Plain, Profiled, Returned, Site, Typed, Untyped, ValueRef, error_if, failure, failure_with, ok_if,
+    profiled, returned, returned_by, value,
 };
-pub use crate::{Batch, PayloadFormat, Result};
+pub use crate::{__body as body, __http as http, __site as site, Batch, PayloadFormat, Result};
+pub use core::{
+    future::Future,
+    option::Option::{None, Some},
+};
 pub use {core, inventory, std};
 
 use std::borrow::Cow;
 
-pub use crate::__http as http;
+#[cfg(feature = "yaml")]
+pub use crate::config::fuzz;
 
 /// What `#[exporter(http(..))]` needs.
 #[cfg(feature = "http")]
@@ -47,37 +52,56 @@ macro_rules! __http {
     };
 }
 
-/// Declares a site and the thread-local by which calls find their shard.
+/// Declares a site and registers it: inventory's list of sites is told before `main`, or when a library is loaded. That
+/// is `inventory::submit!`, less what the compiler would check for every function anew.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __site {
-    (name: $name:expr, line: $line:expr, objective: $objective:expr, attributes: [$($key:expr),* $(,)?] $(,)?) => {
-        static __EXPORTERS_SITE: $crate::__private::Site = $crate::__private::Site::new($crate::__private::Spec {
-            name: $name,
-            module: $crate::__private::core::module_path!(),
-            file: $crate::__private::core::file!(),
-            line: $line,
-            package: $crate::__private::package($crate::__private::core::option_env!("CARGO_PKG_NAME")),
-            version: $crate::__private::package($crate::__private::core::option_env!("CARGO_PKG_VERSION")),
-            objective: $crate::__private::objective($objective),
-            keys: &[$($key),*],
-        });
-        $crate::__private::std::thread_local! {
-            static __EXPORTERS_LOCAL: $crate::__private::LocalShard = const { $crate::__private::LocalShard::new() };
+    ($new:ident($($argument:expr),*)) => {
+        static __EXPORTERS_SITE: $crate::__private::Site =
+            $crate::__private::Site::$new($crate::__private::core::module_path!(), $($argument),*);
+        unsafe extern "C" fn __exporters_register() {
+            // SAFETY: only what runs before `main` calls it, once.
+            unsafe { __EXPORTERS_SITE.register() }
         }
-        $crate::__private::inventory::submit! { &__EXPORTERS_SITE }
+        #[used]
+        #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func,mod_init_funcs"))]
+        #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
+        #[cfg_attr(not(any(target_vendor = "apple", windows)), unsafe(link_section = ".init_array"))]
+        static __EXPORTERS_REGISTER: unsafe extern "C" fn() = __exporters_register;
+    };
+}
+
+/// The body of an `async fn` that resolves to `$ret`, as a future that records its call. The compiler copies tokens faster than
+/// a macro without optimisation writes them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __body {
+    (infallible $facts:literal $ret:ty => $($body:tt)*) => {
+        $crate::__private::site! { new($facts) }
+        $crate::__private::profiled(&__EXPORTERS_SITE, async move {
+            // A block has no place for its type; a `return` that is never reached tells it.
+            if false {
+                return $crate::__private::never::<$ret>();
+            }
+            $($body)*
+        })
+    };
+    (fallible $facts:literal $ret:ty => $($body:tt)*) => {
+        $crate::__private::site! { new($facts) }
+        use $crate::__private::{Fallible as _, Infallible as _};
+        $crate::__private::returned::<$ret>().__exporters_profiled(&__EXPORTERS_SITE, async move {
+            if false {
+                return $crate::__private::never::<$ret>();
+            }
+            $($body)*
+        })
     };
 }
 
 /// What only a closure that is called by value can capture.
 #[derive(Debug)]
 pub struct Once;
-
-/// How a call failed that cannot.
-#[inline(always)]
-pub fn no_failure<R>(_: &R) -> Option<Cow<'_, str>> {
-    None
-}
 
 /// Ends the call of a block with the block's value, and gives the value back.
 #[inline(always)]
@@ -90,18 +114,12 @@ pub fn observe<const ONE_IN: u32, const OBJECTIVE: bool, T>(
     value
 }
 
-/// What cargo says of the crate, if it was cargo that built it.
-pub const fn package(name: Option<&'static str>) -> &'static str {
-    match name {
-        Some(name) => name,
-        None => "",
-    }
+/// What is never called; says what an async block resolves to.
+pub fn never<R>() -> R {
+    std::process::abort()
 }
 
 /// A name, a target in percent, and a latency in nanoseconds.
-pub const fn objective(objective: Option<(&'static str, f64, u64)>) -> Option<Objective> {
-    match objective {
-        Some((name, target, latency_nanos)) => Some(Objective { name, target, latency_nanos }),
-        None => None,
-    }
+pub const fn objective(name: &'static str, target: f64, latency_nanos: u64) -> Objective {
+    Objective { name, target, latency_nanos }
 }

@@ -11,6 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Neither payloads nor secrets belong in any of them.
 pub struct Error(Box<Inner>);
 
+/// Bytes of a place or a name; longer ones would make a log unreadable.
+const LONGEST_CONTEXT: usize = 500;
+
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
@@ -81,10 +84,10 @@ impl Error {
         Self(Box::new(Inner { kind, message, retry_after, fitting, context: Vec::new(), source }))
     }
 
-    /// Adds a place or a name to what is printed. Never a secret.
+    /// Adds a place or a name to what is printed. Never a secret. Of a very long one, only the beginning and the end are kept.
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+        self.0.context.push((key, shortened(value.to_string(), LONGEST_CONTEXT)));
         self
     }
 
@@ -152,7 +155,16 @@ impl fmt::Display for Error {
     }
 }
 
-/// Turns control characters into spaces, so that no message can forge a line of a log.
+/// Of a text of more than `most` bytes, the beginning and the end.
+pub(crate) fn shortened(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let (head, tail) = (text.floor_char_boundary(most / 2), text.ceil_char_boundary(text.len() - most / 2));
+    [text.get(..head), text.get(tail..)].map(Option::unwrap_or_default).join("…")
+}
+
+/// Turns control characters and Unicode's line breaks into spaces, so that no message can forge a line of a log.
 struct OneLine<'a, 'f>(&'a mut fmt::Formatter<'f>);
 
 impl OneLine<'_, '_> {
@@ -163,7 +175,7 @@ impl OneLine<'_, '_> {
 
 impl fmt::Write for OneLine<'_, '_> {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        let mut lines = s.split(char::is_control);
+        let mut lines = s.split(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
         lines.next().map_or(Ok(()), |first| self.0.write_str(first))?;
         lines.try_for_each(|rest| {
             self.0.write_str(" ")?;
@@ -198,5 +210,9 @@ mod tests {
             "unavailable: cannot listen, address: 127.0.0.1:1 forged: line: in use"
         );
         assert!(error.is_retryable());
+        let error = Error::new(ErrorKind::Encode, "a\u{2028}b").with_context("k", "é".repeat(10_000) + "end");
+        let text = error.to_string();
+        assert!(text.starts_with("encode: a b, k: éé") && text.ends_with("ééend"), "{text}");
+        assert!(text.len() < 600 && text.contains("é…é"), "{text}");
     }
 }

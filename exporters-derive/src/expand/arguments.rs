@@ -1,7 +1,7 @@
 //! Moves a function's arguments into its body, so that they drop there in the order they always did.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::visit::Visit;
 use syn::{Attribute, FnArg, Pat, PatIdent, PatType, Receiver, ReceiverKind, Signature, Type};
 
@@ -118,5 +118,24 @@ pub(super) fn has_exclusive_self(sig: &Signature) -> bool {
 
 /// Whether the signature says that there is a `Self`.
 pub(super) fn knows_self(sig: &Signature) -> bool {
-    sig.receiver().is_some() || ty::mentions(&sig.to_token_stream(), "Self")
+    struct Known(bool);
+    impl<'ast> Visit<'ast> for Known {
+        fn visit_ident(&mut self, ident: &'ast syn::Ident) {
+            self.0 |= ident == "Self";
+        }
+        fn visit_macro(&mut self, call: &'ast syn::Macro) {
+            self.0 |= ty::mentions(&call.tokens, "Self");
+        }
+        fn visit_type(&mut self, ty: &'ast Type) {
+            match ty {
+                Type::Verbatim(tokens) => self.0 |= ty::mentions(tokens, "Self"),
+                ty => syn::visit::visit_type(self, ty),
+            }
+        }
+    }
+    let mut known = Known(sig.receiver().is_some());
+    if !known.0 {
+        known.visit_signature(sig);
+    }
+    known.0
 }

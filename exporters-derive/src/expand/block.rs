@@ -25,8 +25,14 @@ pub(crate) fn expand(input: TokenStream, record: bool) -> TokenStream {
     if !record {
         return quote_spanned!(Span::mixed_site()=> (#block));
     }
-    let line = u32::try_from(name.span().unwrap().line()).unwrap_or_default();
-    let site = Site { args: &args, private: args.private(), name: name.value(), line, method: false };
+    let site = Site {
+        args: &args,
+        private: args.private(),
+        name: name.value(),
+        at: name.span(),
+        method: false,
+        bound: true,
+    };
     let declare = site.declare();
     if matches!(block, Expr::Async(_)) {
         let future = site.wrap(&quote!(#block), None);

@@ -30,10 +30,11 @@ pub(super) fn expand(
         args,
         private: args.private(),
         name,
-        line: u32::try_from(ident.span().unwrap().line()).unwrap_or_default(),
+        at: ident.span(),
         method: !place.inside && args.name.is_none() && arguments::knows_self(&function.sig),
+        bound: function.sig.asyncness.is_some(),
     };
-    let declare = site.declare();
+    let declare = if matches!(shape, Shape::Async) { TokenStream::new() } else { site.declare() };
     let measured = match shape {
         Shape::Call => call(&site, &mut function, &body),
         Shape::Guard { seen } => guard(&site, &function, &body, seen),

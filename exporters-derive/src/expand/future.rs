@@ -12,20 +12,36 @@ use crate::item::{Body, Function};
 use crate::ty::{self, Future};
 
 /// `async fn f(..) -> R` as `fn f(..) -> impl Future<Output = R>`: the arguments are held once, by the body's future.
+/// Declares the site, too.
 pub(super) fn desugared(site: &Site<'_>, function: &mut Function, body: &Body) -> TokenStream {
     let ret = ty::annotation(&function.sig.output);
-    let block = block(site, function, body, &ret);
     let private = &site.private;
+    let measured = if site.is_plain(&ret) {
+        plain(site, function, body, &ret)
+    } else {
+        let (declare, block) = (site.declare(), block(site, function, body, &ret));
+        let future = site.wrap(&block, Some(&ret));
+        quote_spanned!(Span::mixed_site()=> #declare #future)
+    };
     let output = match &function.sig.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote!(#ty),
     };
     // `impl` is written by this crate, so of edition 2024: like an `async fn`'s, it captures every lifetime.
-    let future = quote_spanned!(Span::mixed_site()=> impl #private::core::future::Future<Output = #output>);
+    let future = quote_spanned!(Span::mixed_site()=> impl #private::Future<Output = #output>);
     function.sig.asyncness = None;
     function.sig.output =
         ReturnType::Type(syn::Token![->](Span::mixed_site()), Box::new(Type::Verbatim(future)));
-    site.wrap(&block, Some(&ret))
+    measured
+}
+
+/// What most functions become, in few tokens: these cost time, too.
+fn plain(site: &Site<'_>, function: &mut Function, body: &Body, ret: &Type) -> TokenStream {
+    let keep = arguments::keep_self(&function.sig);
+    let bind = arguments::rebind(&mut function.sig, false);
+    let (private, facts, body) = (&site.private, site.facts(), body.within());
+    let kind = local(if ty::is_infallible(ret) { "infallible" } else { "fallible" });
+    quote_spanned!(Span::mixed_site()=> #private::body! { #kind #facts #ret => #keep #bind #body })
 }
 
 /// Stays `async`, and awaits the measured body.
@@ -49,11 +65,11 @@ pub(super) fn never(site: &Site<'_>, function: &mut Function, body: &Body) -> To
 fn block(site: &Site<'_>, function: &mut Function, body: &Body, ret: &Type) -> TokenStream {
     let keep = arguments::keep_self(&function.sig);
     let bind = arguments::rebind(&mut function.sig, !site.args.attributes.is_empty());
-    let (private, value, body) = (&site.private, local("value"), body.within());
+    let (private, body) = (&site.private, body.within());
     // A block has no place for its type; a `return` that is never reached tells it.
     quote_spanned! {Span::mixed_site()=> async move {
-        if let #private::core::option::Option::Some(#value) = #private::core::option::Option::None::<#ret> {
-            return #value;
+        if false {
+            return #private::never::<#ret>();
         }
         #keep #bind #body
     }}

@@ -1,6 +1,8 @@
 //! The configuration of a whole profiler: from a file, and from the environment.
 
 mod file;
+#[cfg(feature = "yaml")]
+pub mod fuzz;
 mod leg;
 #[cfg(feature = "yaml")]
 mod load;
@@ -8,7 +10,7 @@ mod load;
 mod schema;
 mod variables;
 #[cfg(feature = "yaml")]
-mod yaml;
+pub(crate) mod yaml;
 
 pub(crate) use file::Config;
 pub(crate) use leg::Sink;

@@ -39,6 +39,8 @@ pub fn schema() -> String {
     }
     name_secrets(&mut root);
     either_place(&mut root);
+    // In one order, whether some other crate of the program has `serde_json` keep the order of insertion or not.
+    root.sort_all_objects();
     format!("{root:#}\n")
 }
 

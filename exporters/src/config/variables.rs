@@ -29,7 +29,11 @@ pub(super) fn kinds_of_variables<'k>(environment: &Environment, kinds: &[&'k str
 pub(super) fn refuse_unknown(environment: &Environment, kinds: &Kinds, running: &[String]) -> Result<()> {
     let names = kinds.names();
     for variable in environment.names("PROFILING_") {
-        if environment.is_used(variable) || GENERAL.contains(&variable) {
+        if GENERAL.contains(&variable) && environment.get(variable).is_none() {
+            let error = Error::new(ErrorKind::ConfigInvalid, "this variable is not Unicode");
+            return Err(error.with_context("variable", variable));
+        }
+        if environment.is_used(variable) {
             continue;
         }
         match kind_of(variable, &names) {

@@ -5,22 +5,24 @@ use crate::{
     settings::{Environment, Key, Node, Origin, Value, Wrong},
 };
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Bytes of a file.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// Lists and mappings within each other.
 const MAX_DEPTH: usize = 64;
-/// Values of a file, those that aliases repeat included; a longer text among those is as many as it has pieces of this size.
+/// Values of a file, those that aliases repeat included.
 const MAX_NODES: usize = 100_000;
-const PIECE: usize = 64;
 
 /// The settings in `text`; `file` is what it is called in errors.
 ///
 /// # Errors
 /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) with the line, where this is not YAML, too large, too deep, or uses a variable
 /// that is not set.
-pub(super) fn parse(text: &str, file: &str, environment: &Environment) -> Result<Node> {
+pub(crate) fn parse(text: &str, file: &str, environment: &Environment) -> Result<Node> {
     let file: Arc<str> = file.into();
     let origin = |line| Origin::File { file: file.clone(), line };
     if text.len() > MAX_BYTES {
@@ -28,7 +30,8 @@ pub(super) fn parse(text: &str, file: &str, environment: &Environment) -> Result
     }
     let options = granit_parser::options! { flow_nesting_limit: MAX_DEPTH, block_nesting_limit: MAX_DEPTH };
     let events = Parser::new_from_str_with_options(text, options);
-    let mut reader = Reader { events, file: &file, environment, anchors: HashMap::new(), left: MAX_NODES };
+    let mut reader =
+        Reader { events, file: &file, environment, anchors: HashMap::new(), left: (MAX_NODES, MAX_BYTES) };
     reader.document().map_err(Into::into)
 }
 
@@ -37,8 +40,8 @@ struct Reader<'a, P> {
     file: &'a Arc<str>,
     environment: &'a Environment,
     anchors: HashMap<usize, Node>,
-    /// Nodes that may still come.
-    left: usize,
+    /// Nodes, and bytes of texts, that may still come.
+    left: (usize, usize),
 }
 
 type Read<T> = std::result::Result<T, Wrong>;
@@ -84,7 +87,7 @@ impl<'i, P: Iterator<Item = std::result::Result<(Event<'i>, Span), ScanError>>> 
 
     fn node(&mut self, event: Event<'i>, line: usize, depth: usize) -> Read<Node> {
         let origin = self.origin(line);
-        self.spend(1, &origin)?;
+        self.spend((1, 0), &origin)?;
         // Flow and block collections each have a limit of their own in the parser.
         if depth > MAX_DEPTH {
             return Err(Wrong::new(format!("lists and mappings are more than {MAX_DEPTH} deep")).at(&origin));
@@ -94,6 +97,7 @@ impl<'i, P: Iterator<Item = std::result::Result<(Event<'i>, Span), ScanError>>> 
             Event::Scalar(text, style, ..) => {
                 let plain = style == ScalarStyle::Plain;
                 let text = interpolate(&text, self.environment).map_err(|wrong| wrong.at(&origin))?;
+                self.spend((0, text.len()), &origin)?;
                 Value::Scalar { text, plain }
             }
             Event::SequenceStart(..) => {
@@ -124,7 +128,8 @@ impl<'i, P: Iterator<Item = std::result::Result<(Event<'i>, Span), ScanError>>> 
     }
 
     fn entries(&mut self, depth: usize) -> Read<Vec<(Key, Node)>> {
-        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut entries = Vec::new();
+        let mut names = HashSet::new();
         loop {
             let (event, line) = self.next()?;
             let origin = self.origin(line);
@@ -133,8 +138,8 @@ impl<'i, P: Iterator<Item = std::result::Result<(Event<'i>, Span), ScanError>>> 
                 Event::Scalar(name, ..) => name.into_owned(),
                 _ => return Err(Wrong::new("a key is text").at(&origin)),
             };
-            self.spend(1, &origin)?;
-            if entries.iter().any(|(key, _)| key.name == name) {
+            self.spend((1, name.len()), &origin)?;
+            if !names.insert(name.clone()) {
                 return Err(Wrong::new("this setting is given twice").within(name).at(&origin));
             }
             let (event, line) = self.next()?;
@@ -143,22 +148,29 @@ impl<'i, P: Iterator<Item = std::result::Result<(Event<'i>, Span), ScanError>>> 
         }
     }
 
-    fn spend(&mut self, nodes: usize, origin: &Origin) -> Read<()> {
-        match self.left.checked_sub(nodes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => Err(Wrong::new(format!("the file has more than {MAX_NODES} values")).at(origin)),
-        }
+    fn spend(&mut self, (nodes, bytes): (usize, usize), origin: &Origin) -> Read<()> {
+        let Some(nodes) = self.left.0.checked_sub(nodes) else {
+            return Err(Wrong::new(format!("the file has more than {MAX_NODES} values")).at(origin));
+        };
+        let Some(bytes) = self.left.1.checked_sub(bytes) else { return Err(too_large().at(origin)) };
+        self.left = (nodes, bytes);
+        Ok(())
     }
 }
 
-fn count(node: &Node) -> usize {
-    1 + match &node.value {
-        Value::Scalar { text, .. } => text.len() / PIECE,
-        Value::List(list) => list.iter().map(count).sum(),
-        Value::Map(map) => map.iter().map(|(_, node)| 1 + count(node)).sum(),
+fn too_large() -> Wrong {
+    Wrong::new("the texts of the file, with variables and repetitions, are larger than 1 MiB")
+}
+
+/// The nodes, and the bytes of texts.
+fn count(node: &Node) -> (usize, usize) {
+    let add = |sum: (usize, usize), more: (usize, usize)| (sum.0 + more.0, sum.1 + more.1);
+    match &node.value {
+        Value::Scalar { text, .. } => (1, text.len()),
+        Value::List(list) => list.iter().map(count).fold((1, 0), add),
+        Value::Map(map) => {
+            map.iter().map(|(key, node)| add((1, key.name.len()), count(node))).fold((1, 0), add)
+        }
     }
 }
 
@@ -187,7 +199,8 @@ fn interpolate(text: &str, environment: &Environment) -> Read<String> {
             return Err(Wrong::new("`${..}` holds the name of a variable; write `$${` for one that is none"));
         }
         match environment.get(name).or(default) {
-            Some(text) => out.push_str(text),
+            Some(text) if out.len() + text.len() <= MAX_BYTES => out.push_str(text),
+            Some(_) => return Err(too_large()),
             None => {
                 let message =
                     format!("the variable {name} is not set; set it, or write `${{{name}:-default}}`");
@@ -208,7 +221,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn environment() -> Environment {
-        [("HOST", "example"), ("EMPTY", ""), ("PORT", "80")]
+        [("HOST", "example"), ("EMPTY", ""), ("LONG", "0123456789abcdef"), ("PORT", "80")]
             .into_iter()
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
             .collect()
@@ -273,7 +286,6 @@ mod tests {
             ("on: hunter2", &["true or false"]),
             ("inner:\n  inner:\n    port: hunter2", &["setting: inner.inner.port", "f.yaml:3"]),
             ("tags:\n- a\n- {x: hunter2}", &["setting: tags[1]", "f.yaml:3"]),
-            ("inner: {token:hunter2}", &["there is no setting of this name", "setting: inner.token…"]),
             ("name: a\nname: hunter2", &["given twice", "f.yaml:2"]),
             ("name: ${NONE}", &["NONE", ":-default", "f.yaml:1"]),
             ("name: ${hunter2", &["`}`"]),
@@ -292,6 +304,15 @@ mod tests {
         }
     }
 
+    /// Of this many, each compared with all before it took seconds.
+    #[test]
+    fn many_keys_are_no_bomb() {
+        let text: String = (0..MAX_NODES / 2 - 1).map(|n| format!("k{n}: \n")).collect();
+        parse(&text, "f.yaml", &environment()).unwrap();
+        let error = parse(&format!("{text}k7: \n"), "f.yaml", &environment()).unwrap_err().to_string();
+        assert!(error.contains("given twice") && error.contains("setting: k7"), "{error}");
+    }
+
     #[test]
     fn bombs_are_refused() {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
@@ -301,8 +322,12 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let mixed = (0..100).map(|n| format!("{}- [\n", " ".repeat(n))).collect::<String>();
+        let repeated = format!("[&a {}, {}]", "x".repeat(MAX_BYTES / 4), "*a, ".repeat(1000));
+        let variables = format!("- {}\n", "${LONG}".repeat(MAX_BYTES / 8));
         let long = format!("a: &a {}\nb: [{}]", "x".repeat(100_000), "*a, ".repeat(10_000));
-        for text in [bomb, long, deep, mixed, "a".repeat(MAX_BYTES + 1), "- ".repeat(1000)] {
+        for text in
+            [bomb, long, deep, mixed, repeated, variables, "a".repeat(MAX_BYTES + 1), "- ".repeat(1000)]
+        {
             let error = parse(&text, "f.yaml", &environment()).unwrap_err();
             assert!(error.to_string().len() < 300, "{error}");
         }

@@ -49,7 +49,10 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new() -> Self {
-        let disabled = disabled();
+        Self::unless(disabled())
+    }
+
+    fn unless(disabled: Result<bool>) -> Self {
         Self {
             interval: INTERVAL,
             idle: IDLE,
@@ -89,9 +92,21 @@ impl Builder {
             return Ok(builder);
         }
         let environment = Environment::of_process();
-        let Config { attributes, interval, series_idle_for, legs } = read(&environment)?;
+        builder.apply(read(&environment)?, &environment)
+    }
+
+    /// Finds all that is wrong with a configuration before anything starts; nothing of the process is asked.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn checked(config: Config, environment: &Environment) -> Result<()> {
+        Self::unless(Ok(false)).apply(config, environment)?.check()
+    }
+
+    /// `environment` is what `config` was read with.
+    #[cfg_attr(not(feature = "prometheus"), expect(unused_variables))]
+    fn apply(self, config: Config, environment: &Environment) -> Result<Self> {
+        let Config { attributes, interval, series_idle_for, legs } = config;
+        let mut builder = self.interval(interval.unwrap_or(INTERVAL));
         builder.base = attributes;
-        builder = builder.interval(interval.unwrap_or(INTERVAL));
         builder.idle = series_idle_for.unwrap_or(IDLE);
         builder.embedded = legs.is_empty();
         for (leg, mapping, sink) in legs {
@@ -114,7 +129,7 @@ impl Builder {
         #[cfg(feature = "prometheus")]
         if builder.embedded {
             let mut config = PrometheusConfig::default();
-            builder.embedded = !config.listen_from_env(&environment)?;
+            builder.embedded = !config.listen_from_env(environment)?;
             builder.prometheus = Some(PrometheusExporter::new(config)?);
         }
         Ok(builder)

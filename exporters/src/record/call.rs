@@ -4,9 +4,10 @@ use super::{
     FAST, MODE, OFF,
     alloc::{Mark, Tally, uncounted},
     keyed::{self, ValueRef},
-    series::{LocalShard, late},
+    series::late,
     shard::{Cause, Extra, Shard},
-    site::{Owner, Site},
+    site::{Owner, Site, nowhere},
+    slots,
     thread::{self, Attached},
 };
 use crate::clock;
@@ -16,7 +17,6 @@ use std::{
     mem::{ManuallyDrop, MaybeUninit},
     ptr,
     sync::{Arc, atomic::Ordering::Relaxed},
-    thread::LocalKey,
 };
 
 thread_local! {
@@ -54,20 +54,26 @@ pub struct Call<const ONE_IN: u32, const OBJECTIVE: bool> {
 }
 
 impl Site {
-    /// A call begins.
+    /// A call begins. `owner` tells whose method it is.
     #[inline(always)]
-    pub fn enter<const ONE_IN: u32, const OBJECTIVE: bool>(
+    pub fn enter(&'static self, owner: Owner) -> Call<1, false> {
+        self.enter_as(owner)
+    }
+
+    /// A call begins of a function that is not timed each time, or has an objective.
+    #[inline(always)]
+    pub fn enter_as<const ONE_IN: u32, const OBJECTIVE: bool>(
         &'static self,
-        local: &'static LocalKey<LocalShard>,
         owner: Owner,
     ) -> Call<ONE_IN, OBJECTIVE> {
-        let mode = self.mode();
-        let mut shard = local.with(|local| local.0.get());
-        if mode != FAST || shard.is_null() {
-            if mode == OFF {
-                return Call::tagged(OFF_CALL);
-            }
-            shard = self.enter_slow::<ONE_IN>(local, owner);
+        let place = self.fast_place();
+        // First, so that a call that is not recorded touches nothing of the thread.
+        if place == nowhere::OFF {
+            return Call::tagged(OFF_CALL);
+        }
+        let mut shard = slots::get(place);
+        if shard.is_null() {
+            shard = self.enter_slow::<ONE_IN>(owner);
             if shard.addr() & tag::ALL != 0 {
                 return Call::tagged(shard);
             }
@@ -79,25 +85,17 @@ impl Site {
     /// A thread's first call, or one that cannot take the fast path: then it has begun already, and the shard is tagged.
     #[cold]
     #[inline(never)]
-    fn enter_slow<const ONE_IN: u32>(
-        &'static self,
-        local: &'static LocalKey<LocalShard>,
-        owner: Owner,
-    ) -> *const Shard {
-        match self.decide_mode() {
+    fn enter_slow<const ONE_IN: u32>(&'static self, owner: Owner) -> *const Shard {
+        match self.mode() {
             OFF => OFF_CALL,
-            _ => begin_slow::<ONE_IN>(uncounted(|| self.attach::<ONE_IN>(local, owner))),
+            _ => begin_slow::<ONE_IN>(uncounted(|| self.attach(owner.map(|name| name()), ONE_IN))),
         }
     }
 
     /// This thread's shard.
-    pub(super) fn attach<const ONE_IN: u32>(
-        &'static self,
-        local: &'static LocalKey<LocalShard>,
-        owner: Owner,
-    ) -> Attached {
-        self.meet(owner, ONE_IN);
-        thread::attach(self, local)
+    pub(super) fn attach(&'static self, owner: Option<&'static str>, one_in: u32) -> Attached {
+        self.state().meet(owner, one_in);
+        thread::attach(self)
     }
 
     /// A call with attributes begins. `values` hands them on, and is only called when calls are recorded.
@@ -106,10 +104,10 @@ impl Site {
         owner: Owner,
         values: impl FnOnce(&mut dyn FnMut(&[ValueRef<'_>])),
     ) -> Call<ONE_IN, OBJECTIVE> {
-        if self.decide_mode() == OFF {
+        if self.is_off() {
             return Call::tagged(OFF_CALL);
         }
-        self.meet(owner, ONE_IN);
+        self.state().meet(owner.map(|name| name()), ONE_IN);
         let mut shard = OFF_CALL;
         values(&mut |values| {
             shard = begin_slow::<ONE_IN>(uncounted(|| keyed::enter(self, values)));
@@ -148,7 +146,7 @@ fn begin_slow<const ONE_IN: u32>(Attached { shard, late: is_late }: Attached) ->
     // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
     let shard = unsafe { shard.get() };
     shard.start();
-    if ONE_IN > 1 && !due::<ONE_IN>(shard) {
+    if ONE_IN > 1 && !due(shard, ONE_IN) {
         return tagged(tag::UNTIMED);
     }
     // The thread may have no frames any more; then the call is only counted.
@@ -211,7 +209,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     #[inline(always)]
     fn begin(shard: &Shard) -> Self {
         shard.start();
-        if ONE_IN > 1 && !due::<ONE_IN>(shard) {
+        if ONE_IN > 1 && !due(shard, ONE_IN) {
             return Self::tagged(ptr::from_ref(shard).map_addr(|addr| addr | tag::UNTIMED));
         }
         let outer = MaybeUninit::new(CALLEES.replace(0));
@@ -300,12 +298,12 @@ fn end_badly<const ONE_IN: u32, const OBJECTIVE: bool>(
     ManuallyDrop::new(Call::<ONE_IN, OBJECTIVE> { shard, start, outer }).end(false);
 }
 
-/// Whether this call is the one in `ONE_IN` that is timed.
+/// Whether this call is the one in `one_in` that is timed.
 #[inline(always)]
-pub(super) fn due<const ONE_IN: u32>(shard: &Shard) -> bool {
+pub(super) fn due(shard: &Shard, one_in: u32) -> bool {
     let left = shard.limit.load(Relaxed);
     let due = left == 0;
-    shard.limit.store(if due { u64::from(ONE_IN) - 1 } else { left - 1 }, Relaxed);
+    shard.limit.store(if due { u64::from(one_in) - 1 } else { left - 1 }, Relaxed);
     due
 }
 

@@ -3,7 +3,7 @@
 use super::{
     histogram::{LAST, SCALE, ZERO_INDEX},
     keyed::Keyed,
-    site::Site,
+    site::{Site, State},
     totals::Totals,
 };
 use crate::{
@@ -105,14 +105,15 @@ impl Names {
     pub(crate) fn refresh(&mut self, sites: &[&'static Site]) {
         let mut taken = HashMap::new();
         for &site in sites {
-            let name = site.function();
+            let state = site.state();
+            let (name, spec) = (state.function(), &state.spec);
             // Two functions may have one name: in two blocks of one module, or as methods of two types that are not known yet.
-            let nth: &mut u32 = taken.entry((site.spec().module, name.clone())).or_default();
+            let nth: &mut u32 = taken.entry((spec.module, name.clone())).or_default();
             *nth += 1;
             let unique = match *nth {
                 1 => name,
-                _ if *nth == 2 => format!("{name}:{}", site.spec().line),
-                nth => format!("{name}:{}:{nth}", site.spec().line),
+                _ if *nth == 2 => format!("{name}:{}", spec.line),
+                nth => format!("{name}:{}:{nth}", spec.line),
             };
             let known = self.0.entry(ptr::from_ref(site)).or_insert_with(|| "".into());
             if **known != *unique {
@@ -122,7 +123,7 @@ impl Names {
     }
 
     fn of(&self, site: &Site) -> Arc<str> {
-        self.0.get(&ptr::from_ref(site)).cloned().unwrap_or_else(|| site.function().into())
+        self.0.get(&ptr::from_ref(site)).cloned().unwrap_or_else(|| site.state().function().into())
     }
 }
 
@@ -159,7 +160,7 @@ impl Labels {
         if self.function.as_ref() == Some(&function) {
             return;
         }
-        let spec = site.spec();
+        let spec = &site.state().spec;
         self.module = spec.module;
         self.scope = Arc::new(Scope { name: spec.package.into(), version: spec.version.into() });
         let own: Vec<KeyValue> = match keyed.map(|keyed| keyed.values.as_deref()) {
@@ -219,7 +220,7 @@ impl Labels {
 pub(crate) fn push(
     metrics: &mut Metrics<'_>,
     labels: &mut Labels,
-    site: &Site,
+    state: &State,
     total: &Totals,
     change: &Totals,
 ) {
@@ -249,14 +250,14 @@ pub(crate) fn push(
     );
     metrics.durations.push(Point {
         series: plain.clone(),
-        total: distribution(total, total.peak, site.one_in()),
-        change: distribution(change, change.max, site.one_in()),
+        total: distribution(total, total.peak, state.one_in()),
+        change: distribution(change, change.max, state.one_in()),
         exemplars: Vec::new(),
     });
     // What was timed stands for what was not.
-    let weight = site.one_in();
+    let weight = state.one_in();
     metrics.add(SELF_TIME, &plain, seconds(total.own, weight), seconds(change.own, weight));
-    if site.is_async() {
+    if state.is_async() {
         metrics.add(BUSY_TIME, &plain, seconds(total.busy, weight), seconds(change.busy, weight));
     }
     if super::alloc::is_installed() {

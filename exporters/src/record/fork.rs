@@ -76,9 +76,9 @@ extern "C" fn in_child() {
     *USERS.lock().unwrap_or_else(PoisonError::into_inner) = 0;
     // Nobody hands on the shards of threads that are not here, and one may have been left in the middle of a call's end.
     let own = thread::lent_shards();
-    for site in inventory::iter::<&'static Site> {
-        site.series.forget_all_but(&own);
-        site.keyed.all().iter().for_each(|keyed| keyed.series.forget_all_but(&own));
+    for state in Site::all().map(Site::state) {
+        state.series.forget_all_but(&own);
+        state.keyed.all().iter().for_each(|keyed| keyed.series.forget_all_but(&own));
     }
     #[cfg(feature = "log-layer")]
     super::logs::forget_other_threads();

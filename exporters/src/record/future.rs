@@ -1,13 +1,15 @@
 //! One async call: a future timed from its first poll to its end, with the time inside `poll` beside it.
 
 use super::{
-    FAST, MODE, OFF,
+    FAST, MODE,
     alloc::{Mark, Tally, uncounted},
     call::{CALLEES, Key, due},
     keyed::{self, ValueRef},
-    series::{LocalShard, late},
+    outcome::{Judge, Never},
+    series::{ShardRef, late},
     shard::{Cause, Extra},
     site::{Owner, Site},
+    slots,
     thread::Attached,
 };
 use crate::clock;
@@ -17,11 +19,7 @@ use std::{
     pin::Pin,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
-    thread::LocalKey,
 };
-
-/// Where a profiled future records: what a macro's closure gives.
-pub(super) type Place = (&'static Site, &'static LocalKey<LocalShard>, Owner);
 
 impl Site {
     /// The series of an attribute set, for a future; `None` when calls are not recorded.
@@ -30,21 +28,57 @@ impl Site {
         owner: Owner,
         values: impl FnOnce(&mut dyn FnMut(&[ValueRef<'_>])),
     ) -> Option<Key> {
-        if self.decide_mode() == OFF {
+        if self.is_off() {
             return None;
         }
-        self.meet(owner, 1);
+        self.state().meet(owner.map(|name| name()), 1);
         let mut key = None;
         values(&mut |values| key = Some(uncounted(|| keyed::series(self, values))));
         key
     }
 }
 
+/// How the calls of a function are recorded, as far as the macro knows.
+pub trait How {
+    /// One call in how many is timed.
+    const ONE_IN: u32 = 1;
+    /// Whether good calls are counted.
+    const OBJECTIVE: bool = false;
+    /// Whose method it is.
+    fn owner(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// As most are.
+#[derive(Debug)]
+pub struct Plain;
+impl How for Plain {}
+
+/// As a method's are, whose type is named like this.
+#[derive(Debug)]
+pub struct Method<N>(pub N);
+impl<N: Fn() -> &'static str> How for Method<N> {
+    fn owner(&self) -> Option<&'static str> {
+        Some(self.0())
+    }
+}
+
+/// In a way of its own.
+#[derive(Debug)]
+pub struct Custom<const ONE_IN: u32, const OBJECTIVE: bool, H>(pub H);
+impl<const ONE_IN: u32, const OBJECTIVE: bool, H: How> How for Custom<ONE_IN, OBJECTIVE, H> {
+    const ONE_IN: u32 = ONE_IN;
+    const OBJECTIVE: bool = OBJECTIVE;
+    fn owner(&self) -> Option<&'static str> {
+        self.0.owner()
+    }
+}
+
 /// A future that records its call. At most 64 bytes larger than what it wraps.
 #[must_use = "futures do nothing unless polled"]
-pub struct Profiled<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> {
-    place: P,
-    outcome: O,
+pub struct Profiled<H: How, J, F> {
+    site: &'static Site,
     key: Option<Key>,
     start: u64,
     busy: u64,
@@ -52,6 +86,8 @@ pub struct Profiled<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, 
     callees: u64,
     allocated: Tally,
     state: State,
+    how: H,
+    judge: J,
     future: F,
 }
 
@@ -66,48 +102,72 @@ enum State {
     Silent,
 }
 
-impl<const ONE_IN: u32, const OBJECTIVE: bool, P, F, O> Profiled<ONE_IN, OBJECTIVE, P, F, O>
-where
-    P: Fn() -> Place,
-    F: Future,
-    O: Fn(&F::Output) -> Option<Cow<'_, str>>,
-{
+/// Has `future`, which cannot fail, record its call.
+#[inline]
+pub fn profiled<F: Future>(site: &'static Site, future: F) -> Profiled<Plain, Never, F> {
+    Profiled::plain(site, future, Never)
+}
+
+impl<J, F> Profiled<Plain, J, F> {
+    #[inline(always)]
+    pub(super) fn plain(site: &'static Site, future: F, judge: J) -> Self {
+        Self::new(site, None, Plain, future, judge)
+    }
+}
+
+impl<H: How, J, F: Future> Profiled<H, J, F> {
     /// Wraps `future`. `key` is its series, if it has attributes.
     #[inline]
-    pub fn new(place: P, key: Option<Key>, future: F, outcome: O) -> Self {
-        let (start, busy, callees, allocated) = (0, 0, 0, Tally::NONE);
-        Self { place, outcome, key, start, busy, callees, allocated, state: State::New, future }
+    pub fn judged_by(site: &'static Site, key: Option<Key>, how: H, future: F, judge: J) -> Self
+    where
+        J: Fn(&F::Output) -> Option<Cow<'_, str>>,
+    {
+        Self::new(site, key, how, future, judge)
     }
 }
 
 /// The part that the wrapped future's type does not matter for.
-impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Profiled<ONE_IN, OBJECTIVE, P, F, O> {
-    /// The polling thread's shard.
+impl<H: How, J, F> Profiled<H, J, F> {
+    /// Wraps `future`. `key` is its series, if it has attributes.
     #[inline(always)]
-    fn attached(&self) -> Attached {
-        let (site, local, owner) = (self.place)();
-        match &self.key {
-            None => match local.with(LocalShard::lent) {
-                Some(shard) => Attached { shard, late: false },
-                None => uncounted(|| site.attach::<ONE_IN>(local, owner)),
-            },
-            Some(key) => uncounted(|| keyed::attach(key)),
-        }
+    pub fn new(site: &'static Site, key: Option<Key>, how: H, future: F, judge: J) -> Self {
+        let (start, busy, callees, allocated) = (0, 0, 0, Tally::NONE);
+        Self { site, key, start, busy, callees, allocated, state: State::New, how, judge, future }
     }
 
+    /// What the polling thread's table has, which it has only while calls are recorded.
     #[inline(always)]
-    fn begin(&mut self) {
-        let (site, ..) = (self.place)();
-        let mode = site.mode();
-        if mode == OFF || (mode != FAST && site.decide_mode() == OFF) {
-            self.state = State::Silent;
-            return;
-        }
-        // The series may have ended between the future's making and now; from here on, it is in use.
-        if let Some(key) = self.key.as_mut().filter(|key| key.is_retired()) {
-            *key = uncounted(|| keyed::renewed(key));
-        }
-        let Attached { shard, late: is_late } = self.attached();
+    fn lent(&self) -> Option<ShardRef> {
+        if self.key.is_none() { slots::lent(self.site.fast_place()) } else { None }
+    }
+
+    #[inline(never)]
+    fn attach(&self) -> Attached {
+        uncounted(|| match &self.key {
+            None => self.site.attach(self.how.owner(), H::ONE_IN),
+            Some(key) => keyed::attach(key),
+        })
+    }
+
+    /// Gives the shard, if it stays the thread's until the poll is over.
+    #[inline(always)]
+    fn begin(&mut self) -> Option<ShardRef> {
+        let lent = self.lent();
+        let attached = match lent {
+            Some(shard) => Attached { shard, late: false },
+            None if self.site.is_off() => {
+                self.state = State::Silent;
+                return None;
+            }
+            None => {
+                // The series may have ended between the future's making and now; from here on, it is in use.
+                if let Some(key) = self.key.as_mut().filter(|key| key.is_retired()) {
+                    *key = uncounted(|| keyed::renewed(key));
+                }
+                self.attach()
+            }
+        };
+        let Attached { shard, late: is_late } = attached;
         let _late = is_late.then(late);
         // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
         let shard = unsafe { shard.get() };
@@ -115,19 +175,23 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Profiled<
         if shard.is_first() {
             self.first();
         }
-        self.state = if ONE_IN == 1 || due::<ONE_IN>(shard) { State::Running } else { State::Untimed };
+        self.state = if H::ONE_IN == 1 || due(shard, H::ONE_IN) { State::Running } else { State::Untimed };
+        lent
     }
 
     #[cold]
     fn first(&self) {
-        let (site, ..) = (self.place)();
-        site.set_async();
-        site.meet(None, ONE_IN);
+        let state = self.site.state();
+        state.set_async();
+        state.meet(None, H::ONE_IN);
     }
 
     #[inline(always)]
-    fn end(&mut self, end: u64, cause: Option<Cause<'_>>) {
-        let Attached { shard, late: is_late } = self.attached();
+    fn end(&mut self, end: u64, cause: Option<Cause<'_>>, lent: Option<ShardRef>) {
+        let Attached { shard, late: is_late } = match lent.or_else(|| self.lent()) {
+            Some(shard) => Attached { shard, late: false },
+            None => self.attach(),
+        };
         let _late = is_late.then(late);
         // SAFETY: as in `begin`.
         let shard = unsafe { shard.get() };
@@ -142,7 +206,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Profiled<
         let Tally { bytes: allocated, count: allocations } = self.allocated;
         shard.record_extra(Extra { busy: self.busy, allocated, allocations });
         let ticks = shard.record(end.wrapping_sub(self.start), self.callees, Some(self.busy));
-        if OBJECTIVE && ok {
+        if H::OBJECTIVE && ok {
             shard.judge(ticks);
         }
     }
@@ -150,16 +214,11 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Profiled<
     #[cold]
     #[inline(never)]
     fn end_badly(&mut self, cause: Cause<'_>) {
-        self.end(clock::now(), Some(cause));
+        self.end(clock::now(), Some(cause), None);
     }
 }
 
-impl<const ONE_IN: u32, const OBJECTIVE: bool, P, F, O> Future for Profiled<ONE_IN, OBJECTIVE, P, F, O>
-where
-    P: Fn() -> Place,
-    F: Future,
-    O: Fn(&F::Output) -> Option<Cow<'_, str>>,
-{
+impl<H: How, J: Judge<F::Output>, F: Future> Future for Profiled<H, J, F> {
     type Output = F::Output;
 
     #[inline]
@@ -167,9 +226,7 @@ where
         // SAFETY: `future` is pinned with `self` and never moved out; nothing else needs pinning.
         let this = unsafe { self.get_unchecked_mut() };
         let first = this.state == State::New;
-        if first {
-            this.begin();
-        }
+        let lent = if first { this.begin() } else { None };
         if this.state == State::Silent {
             // SAFETY: as above.
             return unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
@@ -179,34 +236,32 @@ where
         let result = unsafe { Pin::new_unchecked(&mut polling.profiled.future) }.poll(cx);
         // What the outcome asks of the program's own code may panic like the rest of it.
         let failure = match &result {
-            Poll::Ready(output) => Some((polling.profiled.outcome)(output)),
+            Poll::Ready(output) => Some(polling.profiled.judge.failure(output)),
             Poll::Pending => None,
         };
         let end = polling.end();
         std::mem::forget(polling);
         match failure {
             None => {}
-            Some(None) => this.end(end, None),
-            Some(Some(name)) => this.end(end, Some(Cause::Error(&name))),
+            Some(None) => this.end(end, None, lent),
+            Some(Some(name)) => this.end(end, Some(Cause::Error(&name)), lent),
         }
         result
     }
 }
 
 /// One poll. Dropped without [`end`](Self::end), the poll panicked.
-struct Polling<'a, const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> {
-    profiled: &'a mut Profiled<ONE_IN, OBJECTIVE, P, F, O>,
+struct Polling<'a, H: How, J, F> {
+    profiled: &'a mut Profiled<H, J, F>,
     start: u64,
     outer: u64,
     mark: Mark,
     fast: bool,
 }
 
-impl<'a, const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O>
-    Polling<'a, ONE_IN, OBJECTIVE, P, F, O>
-{
+impl<'a, H: How, J, F> Polling<'a, H, J, F> {
     #[inline(always)]
-    fn begin(profiled: &'a mut Profiled<ONE_IN, OBJECTIVE, P, F, O>, first: bool) -> Self {
+    fn begin(profiled: &'a mut Profiled<H, J, F>, first: bool) -> Self {
         let fast = MODE.load(Relaxed) == FAST;
         let mark = if fast { Mark::NONE } else { Mark::begin() };
         let outer = CALLEES.replace(0);
@@ -233,18 +288,14 @@ impl<'a, const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O>
     }
 }
 
-impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Drop
-    for Polling<'_, ONE_IN, OBJECTIVE, P, F, O>
-{
+impl<H: How, J, F> Drop for Polling<'_, H, J, F> {
     fn drop(&mut self) {
         self.end();
         self.profiled.end_badly(Cause::Panic);
     }
 }
 
-impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Drop
-    for Profiled<ONE_IN, OBJECTIVE, P, F, O>
-{
+impl<H: How, J, F> Drop for Profiled<H, J, F> {
     #[inline]
     fn drop(&mut self) {
         if matches!(self.state, State::Running | State::Untimed) {
@@ -253,9 +304,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> Drop
     }
 }
 
-impl<const ONE_IN: u32, const OBJECTIVE: bool, P: Fn() -> Place, F, O> fmt::Debug
-    for Profiled<ONE_IN, OBJECTIVE, P, F, O>
-{
+impl<H: How, J, F> fmt::Debug for Profiled<H, J, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Profiled").field("state", &self.state).finish_non_exhaustive()
     }

@@ -232,7 +232,7 @@ pub struct Keyed {
 impl std::fmt::Debug for Keyed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keyed")
-            .field("site", &self.site.spec.name)
+            .field("site", &self.site.state().spec.name)
             .field("values", &self.values)
             .finish_non_exhaustive()
     }
@@ -362,7 +362,7 @@ impl Lent {
     /// Whether nobody will use it any more. A future may end on another thread than it began on, but looks its shard up
     /// again; only a sync call keeps it.
     fn is_over(&self) -> bool {
-        let site = self.set.site;
+        let site = self.set.site.state();
         // SAFETY: `set` keeps the series alive.
         self.set.is_retired() && (site.is_async() || unsafe { self.shard.get() }.is_idle(site.one_in() > 1))
     }
@@ -397,7 +397,7 @@ impl Table {
             });
             self.len = by_hash.values().map(Vec::len).sum();
         }
-        let shard = set.series.lend(set.site.limit(), fresh);
+        let shard = set.series.lend(set.site.state().limit(), fresh);
         by_hash.entry(set.hash).or_default().push(Lent { set: set.clone(), shard });
         self.len += 1;
         shard
@@ -424,7 +424,7 @@ pub(super) fn enter(site: &'static Site, values: &[ValueRef<'_>]) -> Attached {
     let hash = hash(site, values);
     match thread::with_table(|table, _| table.find(site, hash, values).map(|lent| lent.shard)).flatten() {
         Some(shard) => Attached { shard, late: false },
-        None => attach(&site.keyed.find(site, hash, values)),
+        None => attach(&site.state().keyed.find(site, hash, values)),
     }
 }
 
@@ -432,12 +432,12 @@ pub(super) fn enter(site: &'static Site, values: &[ValueRef<'_>]) -> Attached {
 pub(super) fn series(site: &'static Site, values: &[ValueRef<'_>]) -> Arc<Keyed> {
     let hash = hash(site, values);
     let known = thread::with_table(|table, _| table.find(site, hash, values).map(|lent| lent.set.clone()));
-    known.flatten().unwrap_or_else(|| site.keyed.find(site, hash, values))
+    known.flatten().unwrap_or_else(|| site.state().keyed.find(site, hash, values))
 }
 
 /// The set, which may have ended since `set` was looked up.
 pub(super) fn renewed(set: &Arc<Keyed>) -> Arc<Keyed> {
-    set.site.keyed.renew(set)
+    set.site.state().keyed.renew(set)
 }
 
 /// This thread's shard of it. It lives as long as the thread, or the series.
@@ -447,7 +447,7 @@ pub(super) fn attach(set: &Arc<Keyed>) -> Attached {
         None => {
             // Nothing else says how long the call may take; such calls are few.
             std::mem::forget(set.clone());
-            Attached { shard: set.series.lend_late(set.site.limit()), late: true }
+            Attached { shard: set.series.lend_late(set.site.state().limit()), late: true }
         }
     }
 }

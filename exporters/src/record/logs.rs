@@ -4,13 +4,16 @@
 
 use super::{
     alloc::uncounted,
-    series::{LocalShard, Series, ShardRef, late},
+    series::{Series, ShardRef, late},
     shard::{Extra, Shard},
     snapshot::Whose,
     thread,
     totals::Totals,
 };
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 pub(super) const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 /// The values of the attribute `emoji`.
@@ -23,22 +26,22 @@ static SERIES: [Series; KINDS] = [const { Series::new() }; KINDS];
 static EXPECTED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    static LENT: Lent = const { Lent([const { LocalShard::new() }; KINDS]) };
+    static LENT: Lent = const { Lent([const { Cell::new(None) }; KINDS]) };
 }
 
 /// This thread's shards.
-struct Lent([LocalShard; KINDS]);
+struct Lent([Cell<Option<ShardRef>>; KINDS]);
 
 impl Lent {
     fn shard(&self, kind: usize) -> ShardRef {
-        self.0[kind].lent().unwrap_or_else(|| self.attach(kind))
+        self.0[kind].get().unwrap_or_else(|| self.attach(kind))
     }
 
     #[cold]
     fn attach(&self, kind: usize) -> ShardRef {
         let fresh = thread::with_table(|_, alone| alone).unwrap_or(false);
         let shard = SERIES[kind].lend(0, fresh);
-        self.0[kind].0.set(shard.as_ptr());
+        self.0[kind].set(Some(shard));
         shard
     }
 }
@@ -46,7 +49,7 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         for (local, series) in self.0.iter().zip(&SERIES) {
-            if let Some(shard) = local.lent() {
+            if let Some(shard) = local.get() {
                 series.give_back(shard);
             }
         }
@@ -82,7 +85,7 @@ pub(super) unsafe fn read(kind: usize, whose: Whose, take_max: bool) -> Totals {
 
 /// This thread's shard, if it has one.
 fn own(kind: usize) -> Option<ShardRef> {
-    LENT.try_with(|lent| lent.0[kind].lent()).ok().flatten()
+    LENT.try_with(|lent| lent.0[kind].get()).ok().flatten()
 }
 
 /// In the child of a fork: nobody hands on the shards of threads that are not here.

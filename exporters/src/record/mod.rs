@@ -22,6 +22,7 @@ mod outcome;
 mod series;
 mod shard;
 mod site;
+mod slots;
 pub(crate) mod snapshot;
 mod sync;
 mod thread;
@@ -30,13 +31,15 @@ mod window;
 
 pub use alloc::ProfilingAllocator;
 pub use call::{Call, Guard};
-pub use future::Profiled;
+pub use future::{Custom, How, Method, Plain, Profiled, profiled};
 pub use keyed::{AttributeValue, Keyed, ValueRef, value};
 #[cfg(feature = "log-layer")]
 pub use log_layer::LogLayer;
-pub use outcome::{ErrorType, Fallible, Infallible, Returned, Typed, error_if, failure_with, ok_if};
-pub use series::LocalShard;
-pub use site::{Objective, Owner, Site, Spec};
+pub use outcome::{
+    ErrorType, Fallible, Infallible, Judge, Never, Returned, Typed, Untyped, error_if, failure, failure_with,
+    ok_if, returned, returned_by,
+};
+pub use site::{More, Objective, Owner, Site};
 pub(crate) use thread::{own_shards, stay_alone};
 
 use crate::clock;
@@ -48,8 +51,6 @@ use std::{
     time::SystemTime,
 };
 
-/// A site has not been told yet.
-const UNDECIDED: u8 = 0;
 /// Nothing is recorded.
 const OFF: u8 = 3;
 /// Calls read the time-stamp counter, and nothing else.
@@ -93,7 +94,7 @@ pub(crate) fn stop() {
 
 fn set_mode(mode: u8) {
     MODE.store(mode, Relaxed);
-    inventory::iter::<&'static Site>.into_iter().for_each(|site| site.set_mode(mode));
+    Site::all().for_each(|site| site.set_mode(mode));
 }
 
 /// When recording first began.

@@ -1,6 +1,10 @@
 //! How a call ended, from the value it returned: a trait decides, not the spelling of the return type.
 
-use std::{any::type_name, borrow::Cow};
+use super::{
+    future::{Plain, Profiled},
+    site::Site,
+};
+use std::{any::type_name, borrow::Cow, marker::PhantomData};
 
 /// Names an error for the attribute `error.type`: few distinct names, for example an enum's variants.
 ///
@@ -21,46 +25,119 @@ pub trait ErrorType {
     fn error_type(&self) -> Cow<'_, str>;
 }
 
-/// What a function returned. Their method has a name that no trait of the user's has. Method look-up takes the first of [`Typed`], [`Fallible`] and [`Infallible`] that fits, since
-/// each needs one borrow more than the one before.
+/// Decides from what a function returned whether the call failed, and how.
+pub trait Judge<R> {
+    /// The kind of failure.
+    fn failure<'a>(&self, returned: &'a R) -> Option<Cow<'a, str>>;
+}
+
+/// Of `Result`s whose error has a name of its own.
 #[derive(Debug)]
-pub struct Returned<'a, T>(pub &'a T);
+pub struct Typed;
+/// Of other `Result`s: the error's type.
+#[derive(Debug)]
+pub struct Untyped;
+/// Of everything else: never.
+#[derive(Debug)]
+pub struct Never;
 
-/// `Result`s whose error has a name of its own.
-pub trait Typed<'a> {
-    /// The error's name.
-    fn __exporters_failure(&self) -> Option<Cow<'a, str>>;
-}
-/// Other `Result`s.
-pub trait Fallible<'a> {
-    /// The error's type.
-    fn __exporters_failure(&self) -> Option<Cow<'a, str>>;
-}
-/// Everything else.
-pub trait Infallible<'a> {
-    /// None.
-    fn __exporters_failure(&self) -> Option<Cow<'a, str>>;
-}
-
-impl<'a, T, E: ErrorType> Typed<'a> for &&Returned<'a, Result<T, E>> {
+impl<T, E: ErrorType> Judge<Result<T, E>> for Typed {
     #[inline(always)]
-    fn __exporters_failure(&self) -> Option<Cow<'a, str>> {
-        let result: &'a Result<T, E> = self.0;
-        result.as_ref().err().map(E::error_type)
+    fn failure<'a>(&self, returned: &'a Result<T, E>) -> Option<Cow<'a, str>> {
+        returned.as_ref().err().map(E::error_type)
     }
 }
-impl<'a, T, E> Fallible<'a> for &Returned<'a, Result<T, E>> {
+impl<T, E> Judge<Result<T, E>> for Untyped {
     #[inline(always)]
-    fn __exporters_failure(&self) -> Option<Cow<'a, str>> {
-        self.0.is_err().then(|| type_name::<E>().into())
+    fn failure<'a>(&self, returned: &'a Result<T, E>) -> Option<Cow<'a, str>> {
+        returned.is_err().then(|| type_name::<E>().into())
     }
 }
-impl<'a, T> Infallible<'a> for Returned<'a, T> {
+impl<R> Judge<R> for Never {
     #[inline(always)]
-    fn __exporters_failure(&self) -> Option<Cow<'a, str>> {
+    fn failure<'a>(&self, _: &'a R) -> Option<Cow<'a, str>> {
         None
     }
 }
+impl<R, F: Fn(&R) -> Option<Cow<'_, str>>> Judge<R> for F {
+    #[inline(always)]
+    fn failure<'a>(&self, returned: &'a R) -> Option<Cow<'a, str>> {
+        self(returned)
+    }
+}
+
+/// How the call failed, if it did.
+#[inline(always)]
+pub fn failure<R>(returned: &R, judge: impl Judge<R>) -> Option<Cow<'_, str>> {
+    judge.failure(returned)
+}
+
+/// The type that a function returns. Method look-up takes its own methods if they fit, else those of [`Fallible`],
+/// else, since they need a borrow, those of [`Infallible`]. They have names that no trait of the user's has.
+#[derive(Debug)]
+pub struct Returned<R>(PhantomData<fn() -> R>);
+
+impl<R> Clone for Returned<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<R> Copy for Returned<R> {}
+
+/// The type, named.
+#[inline(always)]
+pub const fn returned<R>() -> Returned<R> {
+    Returned(PhantomData)
+}
+
+/// The type of a value.
+#[inline(always)]
+pub const fn returned_by<R>(_: &R) -> Returned<R> {
+    Returned(PhantomData)
+}
+
+impl<T, E: ErrorType> Returned<Result<T, E>> {
+    /// Judges it.
+    #[inline(always)]
+    pub fn __exporters_judge(self) -> Typed {
+        Typed
+    }
+    /// Has a future record its call.
+    #[inline(always)]
+    pub fn __exporters_profiled<F>(self, site: &'static Site, future: F) -> Profiled<Plain, Typed, F> {
+        Profiled::plain(site, future, Typed)
+    }
+}
+
+/// Has the methods of [`Returned`] for `Result`s whose error has no name of its own.
+pub trait Fallible: Sized {
+    /// Judges it.
+    #[inline(always)]
+    fn __exporters_judge(self) -> Untyped {
+        Untyped
+    }
+    /// Has a future record its call.
+    #[inline(always)]
+    fn __exporters_profiled<F>(self, site: &'static Site, future: F) -> Profiled<Plain, Untyped, F> {
+        Profiled::plain(site, future, Untyped)
+    }
+}
+impl<T, E> Fallible for Returned<Result<T, E>> {}
+
+/// Has the methods of [`Returned`] for what is no `Result`.
+pub trait Infallible: Sized {
+    /// Judges it.
+    #[inline(always)]
+    fn __exporters_judge(self) -> Never {
+        Never
+    }
+    /// Has a future record its call.
+    #[inline(always)]
+    fn __exporters_profiled<F>(self, site: &'static Site, future: F) -> Profiled<Plain, Never, F> {
+        Profiled::plain(site, future, Never)
+    }
+}
+impl<R> Infallible for &Returned<R> {}
 
 /// `error_type = expr`: `expr` names the error.
 #[inline(always)]
@@ -92,7 +169,6 @@ pub fn error_if<'a, R>(
 }
 
 #[cfg(test)]
-#[allow(clippy::needless_borrow)] // The borrows are the point.
 mod tests {
     use super::*;
 
@@ -106,11 +182,14 @@ mod tests {
     #[test]
     fn the_value_decides() {
         type Alias = Result<u8, Named>;
-        let named: Alias = Err(Named);
+        let (named, good): (Alias, Alias) = (Err(Named), Ok(1));
         let plain: Result<(), std::fmt::Error> = Err(std::fmt::Error);
-        assert_eq!((&&&Returned(&named)).__exporters_failure().as_deref(), Some("named"));
-        assert_eq!((&&&Returned(&plain)).__exporters_failure().as_deref(), Some("core::fmt::Error"));
-        assert_eq!((&&&Returned(&Ok::<u8, Named>(1))).__exporters_failure(), None);
-        assert_eq!((&&&Returned(&Some(1))).__exporters_failure(), None);
+        assert_eq!(failure(&named, returned_by(&named).__exporters_judge()).as_deref(), Some("named"));
+        assert_eq!(failure(&good, returned::<Alias>().__exporters_judge()), None);
+        assert_eq!(
+            failure(&plain, returned_by(&plain).__exporters_judge()).as_deref(),
+            Some("core::fmt::Error")
+        );
+        assert_eq!(failure(&Some(1), returned::<Option<u8>>().__exporters_judge()), None);
     }
 }

@@ -2,8 +2,7 @@
 
 use super::shard::Shard;
 use std::{
-    cell::Cell,
-    ptr::{self, NonNull},
+    ptr::NonNull,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,8 +15,13 @@ unsafe impl Send for ShardRef {}
 unsafe impl Sync for ShardRef {}
 
 impl ShardRef {
-    fn new(limit: u64) -> Self {
+    pub(super) fn new(limit: u64) -> Self {
         Self(NonNull::from(Box::leak(Box::new(Shard::new(limit)))))
+    }
+
+    #[inline(always)]
+    pub(super) fn from_ptr(shard: *const Shard) -> Option<Self> {
+        NonNull::new(shard.cast_mut()).map(Self)
     }
 
     pub(crate) fn as_ptr(self) -> *const Shard {
@@ -29,29 +33,6 @@ impl ShardRef {
     pub(crate) unsafe fn get<'a>(self) -> &'a Shard {
         // SAFETY: the caller's promise.
         unsafe { self.0.as_ref() }
-    }
-}
-
-/// By which a thread finds its shard of a function without attributes.
-#[derive(Debug)]
-pub struct LocalShard(pub(super) Cell<*const Shard>);
-
-impl LocalShard {
-    /// None yet.
-    pub const fn new() -> Self {
-        Self(Cell::new(ptr::null()))
-    }
-
-    /// The shard, if the thread has one.
-    #[inline(always)]
-    pub(super) fn lent(&self) -> Option<ShardRef> {
-        NonNull::new(self.0.get().cast_mut()).map(ShardRef)
-    }
-}
-
-impl Default for LocalShard {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,11 +1,17 @@
 //! The static facts of one profiled function, registered at link time.
 
-use super::{keyed::KeyedSeries, series::Series};
+use super::{FAST, MODE, OFF, SLOW, alloc::uncounted, keyed::KeyedSeries, series::Series};
 use std::{
+    cell::UnsafeCell,
     fmt,
+    mem::MaybeUninit,
+    ptr,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU32,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
     time::Duration,
 };
@@ -26,49 +32,206 @@ pub struct Objective {
 
 /// What the macro knows of a function.
 #[derive(Clone, Copy, Debug)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// Its name, with its type where the macro could see one.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The module's path.
-    pub module: &'static str,
+    pub(crate) module: &'static str,
     /// The source file.
-    pub file: &'static str,
+    pub(crate) file: &'static str,
     /// The line of its name.
-    pub line: u32,
+    pub(crate) line: u32,
     /// The crate.
-    pub package: &'static str,
+    pub(crate) package: &'static str,
     /// The crate's version.
-    pub version: &'static str,
+    pub(crate) version: &'static str,
     /// Its objective.
-    pub objective: Option<Objective>,
+    pub(crate) objective: Option<Objective>,
     /// The keys of its attributes.
+    pub(crate) keys: &'static [&'static str],
+}
+
+/// What few functions have.
+#[derive(Debug)]
+pub struct More {
+    /// An objective.
+    pub objective: Option<Objective>,
+    /// The keys of attributes.
     pub keys: &'static [&'static str],
 }
 
-/// One profiled function.
+/// One profiled function, as it is compiled into a program. The compiler evaluates one for each, so there is little in it.
 pub struct Site {
-    pub(super) spec: Spec,
+    /// Where threads have its shard while calls take the fast path, or why they do not.
+    place: AtomicU32,
+    state: AtomicPtr<State>,
+    node: UnsafeCell<MaybeUninit<inventory::Node>>,
+    module: &'static str,
+    /// Package, version, line, file and name, with a null character between each two.
+    facts: &'static str,
+    more: Option<&'static More>,
+}
+
+// SAFETY: `node` is written by whoever registers the site, and only read by inventory, to which it is handed over.
+unsafe impl Sync for Site {}
+
+inventory::collect!(Site);
+
+/// Values of `place` that are beyond every table.
+pub(super) mod nowhere {
+    /// Nothing is recorded.
+    pub(in super::super) const OFF: u32 = u32::MAX;
+    /// Calls read another clock, or memory is counted.
+    pub(super) const SLOW: u32 = u32::MAX - 1;
+    /// Nobody has said yet, or there is no place yet.
+    pub(super) const UNDECIDED: u32 = u32::MAX - 2;
+}
+
+impl Site {
+    /// Evaluated once, where a call would be evaluated for each site.
+    #[expect(clippy::declare_interior_mutable_const, reason = "it is there to be copied")]
+    const EMPTY: Self = Self {
+        place: AtomicU32::new(nowhere::UNDECIDED),
+        state: AtomicPtr::new(ptr::null_mut()),
+        node: UnsafeCell::new(MaybeUninit::uninit()),
+        module: "",
+        facts: "",
+        more: None,
+    };
+
+    /// A site that nothing has called yet.
+    pub const fn new(module: &'static str, facts: &'static str) -> Self {
+        Self { module, facts, ..Self::EMPTY }
+    }
+
+    /// A site with what few functions have.
+    pub const fn with(module: &'static str, facts: &'static str, more: &'static More) -> Self {
+        Self { module, facts, more: Some(more), ..Self::EMPTY }
+    }
+
+    /// Has [`all`](Self::all) show it.
+    ///
+    /// # Safety
+    /// Nobody has called this of the same site, nor does meanwhile.
+    pub unsafe fn register(&'static self) {
+        let node = inventory::Node { value: self, next: UnsafeCell::new(None) };
+        // SAFETY: the caller's promise, and the node's value is this.
+        unsafe { inventory::ErasedNode::submit(self, (*self.node.get()).write(node)) };
+    }
+
+    /// Every function of the program.
+    pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
+        inventory::iter::<Self>.into_iter()
+    }
+
+    /// Where threads have its shard; beyond every table if calls do not take the fast path.
+    #[inline(always)]
+    pub(super) fn fast_place(&self) -> u32 {
+        self.place.load(Relaxed)
+    }
+
+    /// Whether nothing is recorded.
+    #[inline(always)]
+    pub(super) fn is_off(&self) -> bool {
+        match self.fast_place() {
+            nowhere::OFF => true,
+            nowhere::UNDECIDED => self.mode() == OFF,
+            _ => false,
+        }
+    }
+
+    pub(super) fn set_mode(&self, mode: u8) {
+        self.place.store(self.place_in(mode), Relaxed);
+    }
+
+    fn place_in(&self, mode: u8) -> u32 {
+        match mode {
+            OFF => nowhere::OFF,
+            SLOW => nowhere::SLOW,
+            // Who has no place yet gets one at its first call.
+            _ => self.known().map_or(nowhere::UNDECIDED, |state| state.place.load(Relaxed)),
+        }
+    }
+
+    /// How calls are recorded, also where nobody has set it: in a library that was loaded later.
+    pub(super) fn mode(&self) -> u8 {
+        match self.fast_place() {
+            nowhere::OFF => OFF,
+            nowhere::SLOW => SLOW,
+            nowhere::UNDECIDED => self.decide(),
+            _ => FAST,
+        }
+    }
+
+    /// Says so to later calls, if there is something to say.
+    pub(super) fn decide(&self) -> u8 {
+        let mode = MODE.load(Relaxed);
+        let place = self.place_in(mode);
+        if place != nowhere::UNDECIDED {
+            // Not after `set_mode` of another thread: whoever changes the mode sets it in both places, this one last.
+            let _ = self.place.compare_exchange(nowhere::UNDECIDED, place, Relaxed, Relaxed);
+        }
+        mode
+    }
+
+    /// What has been recorded, if anything asked for it yet.
+    fn known(&self) -> Option<&State> {
+        // SAFETY: what `state` points to is never freed.
+        unsafe { self.state.load(Acquire).as_ref() }
+    }
+
+    /// What is known of it and has been recorded.
+    pub(crate) fn state(&self) -> &State {
+        self.known().unwrap_or_else(|| self.first_state())
+    }
+
+    /// Without a lock, which a fork could find taken.
+    #[cold]
+    fn first_state(&self) -> &State {
+        let new = uncounted(|| Box::into_raw(Box::new(State::new(self.spec()))));
+        match self.state.compare_exchange(ptr::null_mut(), new, AcqRel, Acquire) {
+            // SAFETY: it is never freed.
+            Ok(_) => unsafe { &*new },
+            // SAFETY: nobody else has seen `new`; the other one is never freed.
+            Err(other) => unsafe {
+                drop(Box::from_raw(new));
+                &*other
+            },
+        }
+    }
+
+    /// What the macro knew.
+    fn spec(&self) -> Spec {
+        let mut facts = self.facts.splitn(5, '\0');
+        let mut next = || facts.next().unwrap_or_default();
+        let (package, version, line, file, name) = (next(), next(), next(), next(), next());
+        let (line, module) = (line.parse().unwrap_or_default(), self.module);
+        let (objective, keys) = self.more.map_or((None, &[][..]), |more| (more.objective, more.keys));
+        Spec { name, module, file, line, package, version, objective, keys }
+    }
+}
+
+/// What is known of a function, and what has been recorded of it; made when something first asks for it.
+pub(crate) struct State {
+    pub(crate) spec: Spec,
     owner: OnceLock<&'static str>,
-    /// A copy of [`MODE`](super::MODE), beside the function's code; 0 until it is needed.
-    mode: AtomicU8,
     /// One call in how many is timed.
     one_in: AtomicU32,
     asynchronous: AtomicBool,
+    /// Where threads have its shard.
+    place: AtomicU32,
     pub(super) series: Series,
     pub(super) keyed: KeyedSeries,
 }
 
-inventory::collect!(&'static Site);
-
-impl Site {
-    /// A site that nothing has called yet.
-    pub const fn new(spec: Spec) -> Self {
+impl State {
+    fn new(spec: Spec) -> Self {
         Self {
             spec,
             owner: OnceLock::new(),
-            mode: AtomicU8::new(0),
             one_in: AtomicU32::new(1),
             asynchronous: AtomicBool::new(false),
+            place: AtomicU32::new(nowhere::UNDECIDED),
             series: Series::new(),
             keyed: KeyedSeries::new(),
         }
@@ -80,30 +243,6 @@ impl Site {
             Some(owner) => format!("{}::{}", short(owner), self.spec.name),
             None => self.spec.name.to_owned(),
         }
-    }
-
-    /// How calls are recorded.
-    #[inline(always)]
-    pub(super) fn mode(&self) -> u8 {
-        self.mode.load(Relaxed)
-    }
-
-    pub(super) fn set_mode(&self, mode: u8) {
-        self.mode.store(mode, Relaxed);
-    }
-
-    /// How calls are recorded, also where nobody has set it: in a library that was loaded later.
-    pub(super) fn decide_mode(&self) -> u8 {
-        if self.mode() == super::UNDECIDED {
-            // Not after `set_mode` of another thread: whoever changes the mode sets it in both places, this one last.
-            let _ = self.mode.compare_exchange(super::UNDECIDED, super::MODE.load(Relaxed), Relaxed, Relaxed);
-        }
-        self.mode()
-    }
-
-    /// What the macro knew.
-    pub(crate) fn spec(&self) -> &Spec {
-        &self.spec
     }
 
     /// One call in how many is timed.
@@ -121,14 +260,25 @@ impl Site {
     }
 
     /// Learns at a thread's first call what the macro could not know.
-    pub(super) fn meet(&self, owner: Owner, one_in: u32) {
+    pub(super) fn meet(&self, owner: Option<&'static str>, one_in: u32) {
         if let Some(owner) = owner {
-            self.owner.get_or_init(owner);
+            self.owner.get_or_init(|| owner);
         }
         // Who does not know it says one; and what calls of every thread read is not written without need.
         if one_in > 1 && self.one_in.load(Relaxed) != one_in {
             self.one_in.store(one_in, Relaxed);
         }
+    }
+
+    /// Where threads have its shard; from the first time on it is called, so that what is not takes no room.
+    pub(super) fn place(&self) -> u32 {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if self.place.load(Relaxed) == nowhere::UNDECIDED {
+            // A place that two threads wanted to give it stays empty.
+            let new = NEXT.fetch_add(1, Relaxed);
+            let _ = self.place.compare_exchange(nowhere::UNDECIDED, new, Relaxed, Relaxed);
+        }
+        self.place.load(Relaxed)
     }
 
     /// What a new shard's `limit` starts from: the objective's latency in ticks.
@@ -143,7 +293,7 @@ impl Site {
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("spec", &self.spec).finish_non_exhaustive()
+        f.debug_struct("Site").field("spec", &self.spec()).finish_non_exhaustive()
     }
 }
 

@@ -77,10 +77,12 @@ struct Tracked {
 impl Collector {
     /// Reads from the beginning of recording, or only what comes `from_now`.
     pub(crate) fn new(resource: Arc<Resource>, whose: Whose, from_now: bool) -> Self {
-        let mut sites: Vec<&'static Site> = inventory::iter::<&'static Site>.into_iter().copied().collect();
-        let place = |site: &Site| (site.spec().module, site.spec().name, site.spec().file, site.spec().line);
+        let mut sites: Vec<&'static Site> = Site::all().collect();
         // The linker gives them in any order.
-        sites.sort_by(|a, b| place(a).cmp(&place(b)));
+        sites.sort_by_key(|site| {
+            let spec = &site.state().spec;
+            (spec.module, spec.name, spec.file, spec.line)
+        });
         let start = if from_now { SystemTime::now() } else { since() };
         let mut collector = Self {
             resource,
@@ -151,11 +153,12 @@ impl Collector {
         match self.whose {
             Whose::All => {
                 for &site in &self.sites {
-                    let untimed = site.one_in() > 1;
+                    let state = site.state();
+                    let untimed = state.one_in() > 1;
                     // SAFETY: the lock is held.
-                    let totals = unsafe { Totals::read(&site.series, untimed, take_max) };
+                    let totals = unsafe { Totals::read(&state.series, untimed, take_max) };
                     readings.insert(ptr::from_ref(site).cast(), (site, None, totals));
-                    for keyed in site.keyed.all() {
+                    for keyed in state.keyed.all() {
                         // SAFETY: the lock is held.
                         let totals = unsafe { Totals::read(&keyed.series, untimed, take_max) };
                         readings.insert(Arc::as_ptr(&keyed).cast(), (site, Some(keyed), totals));
@@ -171,7 +174,7 @@ impl Collector {
                     let entry = readings.entry(key);
                     let (.., totals) = entry.or_insert_with(|| (site, keyed.cloned(), Totals::default()));
                     // SAFETY: this thread owns the shard, and the lock is held.
-                    unsafe { totals.add_shard(shard, site.one_in() > 1, take_max) };
+                    unsafe { totals.add_shard(shard, site.state().one_in() > 1, take_max) };
                 });
             }
         }
@@ -215,7 +218,7 @@ impl Collector {
                 continue;
             }
             let change = tracked.drained.since(&tracked.before);
-            push(&mut metrics, &mut tracked.labels, tracked.site, &tracked.seen, &change);
+            push(&mut metrics, &mut tracked.labels, tracked.site.state(), &tracked.seen, &change);
         }
         #[cfg_attr(not(feature = "log-layer"), expect(unused_mut))]
         let mut metrics = metrics.finish();
@@ -239,11 +242,11 @@ impl Tracked {
             self.ending = false;
             return false;
         }
-        if self.ending && self.site.keyed.drop_retired(keyed) {
+        if self.ending && self.site.state().keyed.drop_retired(keyed) {
             return true;
         }
         self.ending = true;
-        self.site.keyed.retire(keyed);
+        self.site.state().keyed.retire(keyed);
         false
     }
 }

@@ -2,11 +2,12 @@
 
 use super::{
     keyed::{Keyed, Table},
-    series::{LocalShard, Series, ShardRef},
+    series::{Series, ShardRef},
     shard::Shard,
     site::Site,
+    slots,
 };
-use std::{cell::RefCell, ptr, sync::Arc, thread::LocalKey};
+use std::{cell::RefCell, sync::Arc};
 
 thread_local! {
     static THREAD: RefCell<Thread> = const { RefCell::new(Thread { lent: Vec::new(), table: Table::new(), alone: false }) };
@@ -22,8 +23,6 @@ struct Thread {
 struct Lent {
     site: &'static Site,
     shard: ShardRef,
-    /// Where the thread looks for it.
-    local: *const LocalShard,
 }
 
 /// A shard and whether it is the one that ended threads share.
@@ -39,24 +38,27 @@ impl Attached {
     }
 }
 
-/// This thread's first call of `site`: lends it a shard and remembers where.
+/// This thread's shard of `site`, lent to it if this is its first call.
 #[cold]
-pub(super) fn attach(site: &'static Site, local: &'static LocalKey<LocalShard>) -> Attached {
+pub(super) fn attach(site: &'static Site) -> Attached {
+    let state = site.state();
+    let place = state.place();
+    site.decide();
     let lend = |thread: &RefCell<Thread>| {
         let mut thread = thread.try_borrow_mut().ok()?;
-        local.with(|local| {
-            // An allocator that calls `site` may have been here first.
-            if local.0.get().is_null() {
-                let shard = site.series.lend(site.limit(), thread.alone);
-                local.0.set(shard.as_ptr());
-                thread.lent.push(Lent { site, shard, local });
-            }
-            let lent = thread.lent.iter().rev().find(|lent| ptr::eq(lent.local, local))?;
-            Some(Attached { shard: lent.shard, late: false })
-        })
+        // An allocator that calls `site` may have been here first.
+        if let Some(shard) = slots::lent(place) {
+            return Some(shard);
+        }
+        let shard = state.series.lend(state.limit(), thread.alone);
+        slots::set(place, shard);
+        thread.lent.push(Lent { site, shard });
+        Some(shard)
     };
-    let attached = THREAD.try_with(lend).ok().flatten();
-    attached.unwrap_or_else(|| Attached::late(&site.series, site.limit()))
+    match slots::lent(place).or_else(|| THREAD.try_with(lend).ok().flatten()) {
+        Some(shard) => Attached { shard, late: false },
+        None => Attached::late(&state.series, state.limit()),
+    }
 }
 
 /// Looks up a keyed series' shard in the thread's table; `None` when the thread has no table any more.
@@ -100,10 +102,7 @@ pub(super) fn lent_shards() -> Vec<ShardRef> {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        for lent in self.lent.drain(..) {
-            // SAFETY: a thread-local without destructor, of this thread.
-            unsafe { (*lent.local).0.set(ptr::null()) };
-            lent.site.series.give_back(lent.shard);
-        }
+        slots::clear();
+        self.lent.drain(..).for_each(|lent| lent.site.state().series.give_back(lent.shard));
     }
 }

@@ -2,27 +2,29 @@
 
 use super::{
     node::{Key, Node, Origin, Value, is_null},
-    scope::{Says, Scope, variable_name},
+    numbers::{digits, float, whole},
+    scope::{Environment, Says, Scope},
+    secrets::by_name,
     units,
-    wrong::{Wrong, texts},
+    wrong::Wrong,
 };
 use crate::secret;
 use serde::{
     de::{
-        Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer,
-        MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+        DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer, MapAccess,
+        SeqAccess, Unexpected, VariantAccess, Visitor,
     },
     forward_to_deserialize_any,
 };
-use std::{path::Path, vec};
-
-/// Where secrets are that are given by name.
-const SECRETS_DIR: &str = "/run/secrets";
+use std::vec;
 
 /// One part of the tree.
 pub(crate) struct De {
     node: Node,
+    /// The variables that are about this part.
     scope: Option<Scope>,
+    /// All variables: a secret that is given by name may be one of them wherever its name stands.
+    environment: Option<Environment>,
     /// What the setting's name says of the unit of a bare number.
     unit: &'static str,
 }
@@ -30,35 +32,40 @@ pub(crate) struct De {
 type Result<T> = std::result::Result<T, Wrong>;
 
 fn wrong_type(found: &Node, expected: &dyn Expected) -> Wrong {
-    Wrong::invalid_type(Unexpected::Other(found.kind()), expected).at(&found.origin)
+    Wrong::new(format!("expected {expected}, found {}", found.kind())).at(&found.origin)
 }
 
 impl De {
     pub(crate) fn new(node: Node, scope: Option<Scope>) -> Self {
-        Self { node, scope, unit: "" }
+        let environment = scope.as_ref().map(|scope| scope.environment.clone());
+        Self { node, scope, environment, unit: "" }
+    }
+
+    /// A part that no variable is about.
+    fn part(node: Node, environment: Option<Environment>) -> Self {
+        Self { node, scope: None, environment, unit: "" }
     }
 
     /// The value of the setting `name`.
-    fn named(name: &str, node: Node, scope: Option<Scope>) -> Self {
+    fn named(name: &str, node: Node, scope: Option<Scope>, environment: Option<Environment>) -> Self {
         let unit = match name.rsplit_once('_') {
             Some((_, "seconds")) => "s",
             Some((_, "ms")) => "ms",
             Some((_, "mb")) => "MB",
             _ => "",
         };
-        Self { node, scope, unit }
+        Self { node, scope, environment, unit }
     }
 
-    /// Text, shown to `visitor` by `read`; whatever goes wrong with it is told with its place, and without itself.
+    /// Text, shown to `visitor` by `read`; whatever goes wrong with it is told with its place.
     fn scalar<'de, V: Visitor<'de>>(
         self,
         visitor: V,
         read: impl FnOnce(V, String, bool) -> Result<V::Value>,
     ) -> Result<V::Value> {
-        let texts = texts(&self.node);
         match self.node {
             Node { value: Value::Scalar { text, plain }, origin } => {
-                read(visitor, text, plain).map_err(|wrong| wrong.without(&texts).at(&origin))
+                read(visitor, text, plain).map_err(|wrong| wrong.at(&origin))
             }
             node => Err(wrong_type(&node, &visitor)),
         }
@@ -85,30 +92,37 @@ impl De {
 
     /// The entries of a struct with these fields: the tree's, and over them the variables'.
     fn fields(mut self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Vec<Entry>> {
-        let scope = self.scope.take();
+        let (scope, environment) = (self.scope.take(), self.environment.clone());
         let mut entries = Vec::<Entry>::new();
-        let (origin, unit) = (self.node.origin.clone(), self.unit);
+        let says = scope.as_ref().map(|scope| scope.says(fields)).unwrap_or_default();
+        // A secret that a variable takes the place of need not be there.
+        let replaced = |name: &str| says.iter().any(|(field, says, _)| *field == name && *says != Says::Part);
+        let unit = self.unit;
         for (key, node) in (Self { unit, ..self }).entries(expected)? {
             let (name, node) = match key.name.strip_suffix("_secret") {
                 _ if fields.contains(&&*key.name) => (key.name, node),
+                Some(name) if replaced(name) => (name.to_owned(), node),
                 Some(name) if fields.contains(&name) => {
-                    let secret = by_name(node, scope.as_ref()).map_err(|wrong| wrong.within(&*key.name))?;
+                    let secret =
+                        by_name(node, environment.as_ref()).map_err(|wrong| wrong.within(&*key.name))?;
                     (name.to_owned(), secret)
                 }
-                _ => return Err(Wrong::unknown_field(&key.name, fields).at(&key.origin)),
+                // Its text is no name, but may be half a secret.
+                _ if matches!(key.origin, Origin::Variable(_)) => {
+                    return Err(Wrong::no_such(None, fields).at(&key.origin));
+                }
+                _ => return Err(Wrong::no_such(Some(&key.name), fields).at(&key.origin)),
             };
-            entries.push(Entry { name, node, scope: None });
+            entries.push(Entry { place: name.clone(), name, node, scope: None });
         }
         let Some(scope) = scope else { return Ok(entries) };
         let mut given = Vec::new();
-        for (field, says, variable) in scope.says(fields) {
+        for (field, says, variable) in says {
             let place = |entries: &mut Vec<Entry>, node: Option<Node>| {
                 let at = entries.iter().position(|entry| entry.name == field).unwrap_or_else(|| {
-                    entries.push(Entry {
-                        name: field.to_owned(),
-                        node: Node::empty(origin.clone()),
-                        scope: None,
-                    });
+                    let (name, place) = (field.to_owned(), field.to_owned());
+                    let origin = Origin::Variable((&*variable).into());
+                    entries.push(Entry { name, place, node: Node::empty(origin), scope: None });
                     entries.len() - 1
                 });
                 if let Some(entry) = entries.get_mut(at) {
@@ -122,7 +136,10 @@ impl De {
                     continue;
                 }
                 Says::Text | Says::File | Says::Secret => {
-                    scope.environment.get(&variable).unwrap_or_default()
+                    scope.environment.get(&variable).ok_or_else(|| {
+                        let wrong = Wrong::new("this variable is not Unicode").within(field);
+                        wrong.at(&Origin::Variable((&*variable).into()))
+                    })?
                 }
             };
             if given.contains(&field) {
@@ -138,44 +155,12 @@ impl De {
                     let key = Key { name: "file".into(), origin: node.origin.clone() };
                     Node { origin: node.origin.clone(), value: Value::Map(vec![(key, node)]) }
                 }
-                Says::Secret => by_name(node, Some(&scope)).map_err(|wrong| wrong.within(field))?,
+                Says::Secret => by_name(node, environment.as_ref()).map_err(|wrong| wrong.within(field))?,
                 Says::Text | Says::Part => node,
             };
             place(&mut entries, Some(node));
         }
         Ok(entries)
-    }
-}
-
-/// The secret called so: a file in the secrets directory, or the variable of that name.
-fn by_name(node: Node, scope: Option<&Scope>) -> Result<Node> {
-    let origin = node.origin.clone();
-    let name = String::deserialize(De::new(node, None))?;
-    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-        return Err(
-            Wrong::new("the name of a secret is the name of a file in the secrets directory").at(&origin)
-        );
-    }
-    let variable = |name: &str| scope.and_then(|scope| scope.environment.get(name)).map(str::to_owned);
-    let directory = variable("PROFILING_SECRETS_DIR").unwrap_or_else(|| SECRETS_DIR.to_owned());
-    let file = Path::new(&directory).join(&name);
-    if file.exists() {
-        let text = Value::Scalar { text: file.to_string_lossy().into_owned(), plain: false };
-        let key = Key { name: "file".into(), origin: origin.clone() };
-        return Ok(Node {
-            value: Value::Map(vec![(key, Node { value: text, origin: origin.clone() })]),
-            origin,
-        });
-    }
-    let named = variable_name(&name);
-    match variable(&named) {
-        Some(text) => {
-            Ok(Node { value: Value::Scalar { text, plain: false }, origin: Origin::Variable(named.into()) })
-        }
-        None => {
-            let message = format!("there is neither the file {} nor the variable {named}", file.display());
-            Err(Wrong::new(message).at(&origin))
-        }
     }
 }
 
@@ -191,27 +176,6 @@ macro_rules! numbers {
             })
         })*
     };
-}
-
-/// A whole number as YAML's core schema writes it.
-fn whole(text: &str) -> Option<i128> {
-    match text.get(..2) {
-        Some("0x") => i128::from_str_radix(&text[2..], 16).ok(),
-        Some("0o") => i128::from_str_radix(&text[2..], 8).ok(),
-        _ => text.parse().ok(),
-    }
-}
-
-/// A number as YAML's core schema writes it.
-fn float(text: &str) -> Option<f64> {
-    match text {
-        ".inf" | ".Inf" | ".INF" | "+.inf" => Some(f64::INFINITY),
-        "-.inf" | "-.Inf" | "-.INF" => Some(f64::NEG_INFINITY),
-        ".nan" | ".NaN" | ".NAN" => Some(f64::NAN),
-        // Rust also reads `inf`, `nan` and `infinity`, which are text.
-        _ if text.contains(|c: char| c.is_ascii_digit()) => text.parse().ok(),
-        _ => None,
-    }
 }
 
 impl<'de> Deserializer<'de> for De {
@@ -258,7 +222,16 @@ impl<'de> Deserializer<'de> for De {
         deserialize_u16 visit_u16 u16,
         deserialize_u32 visit_u32 u32,
         deserialize_u64 visit_u64 u64,
-        deserialize_u128 visit_u128 u128,
+    }
+
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.scalar(visitor, |visitor, text, _| {
+            match digits(&text).and_then(|(digits, radix)| u128::from_str_radix(digits, radix).ok()) {
+                Some(number) => visitor.visit_u128(number),
+                None if whole(&text).is_some() => Err(Wrong::invalid_value(Unexpected::Str(""), &visitor)),
+                None => Err(Wrong::invalid_type(Unexpected::Str(""), &visitor)),
+            }
+        })
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -329,7 +302,7 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let origin = self.node.origin.clone();
+        let (origin, environment) = (self.node.origin.clone(), self.environment);
         let list = match self.node {
             Node { value: Value::List(list), .. } => list,
             node if node.is_null() => Vec::new(),
@@ -339,7 +312,7 @@ impl<'de> Deserializer<'de> for De {
                 .collect(),
             node => return Err(wrong_type(&node, &visitor)),
         };
-        let mut items = Items { list: list.into_iter(), next: 0 };
+        let mut items = Items { list: list.into_iter(), next: 0, environment };
         let value = visitor.visit_seq(&mut items).map_err(|wrong| wrong.at(&origin))?;
         match items.list.len() {
             0 => Ok(value),
@@ -361,11 +334,17 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let (origin, texts) = (self.node.origin.clone(), texts(&self.node));
-        let entry = |(key, node): (Key, Node)| Entry { name: key.name, node, scope: None };
-        let entries: Vec<_> = self.entries(&visitor)?.into_iter().map(entry).collect();
-        let entries = Entries { entries: entries.into_iter(), value: None };
-        visitor.visit_map(entries).map_err(|wrong| wrong.without(&texts).at(&origin))
+        let (origin, environment) = (self.node.origin.clone(), self.environment.clone());
+        let entry = |(at, (key, node)): (usize, (Key, Node))| {
+            let place = match key.origin {
+                Origin::Variable(_) => format!("[{at}]"),
+                _ => key.name.clone(),
+            };
+            Entry { name: key.name, place, node, scope: None }
+        };
+        let entries: Vec<_> = self.entries(&visitor)?.into_iter().enumerate().map(entry).collect();
+        let entries = Entries { entries: entries.into_iter(), value: None, environment };
+        visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -374,10 +353,10 @@ impl<'de> Deserializer<'de> for De {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        let (origin, texts) = (self.node.origin.clone(), texts(&self.node));
+        let (origin, environment) = (self.node.origin.clone(), self.environment.clone());
         let entries = self.fields(fields, &visitor)?;
-        let entries = Entries { entries: entries.into_iter(), value: None };
-        visitor.visit_map(entries).map_err(|wrong| wrong.without(&texts).at(&origin))
+        let entries = Entries { entries: entries.into_iter(), value: None, environment };
+        visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -392,7 +371,9 @@ impl<'de> Deserializer<'de> for De {
             && let Some((key, node)) = entries.pop()
         {
             let name = key.name.clone();
-            return visitor.visit_enum(Variant(key, node)).map_err(|wrong| wrong.within(name).at(&origin));
+            return visitor
+                .visit_enum(Variant(key, node, self.environment))
+                .map_err(|wrong| wrong.within(name).at(&origin));
         }
         self.scalar(visitor, |visitor, text, _| visitor.visit_enum(text.into_deserializer()))
     }
@@ -403,6 +384,8 @@ impl<'de> Deserializer<'de> for De {
 /// One setting of a struct or mapping.
 struct Entry {
     name: String,
+    /// What it is called in errors.
+    place: String,
     node: Node,
     scope: Option<Scope>,
 }
@@ -410,6 +393,7 @@ struct Entry {
 struct Entries {
     entries: vec::IntoIter<Entry>,
     value: Option<Entry>,
+    environment: Option<Environment>,
 }
 
 impl<'de> MapAccess<'de> for Entries {
@@ -418,15 +402,18 @@ impl<'de> MapAccess<'de> for Entries {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
         self.value = self.entries.next();
         let Some(entry) = &self.value else { return Ok(None) };
-        seed.deserialize(entry.name.as_str().into_deserializer()).map(Some)
+        // As quoted text, which a key of any type is read from.
+        let key = Value::Scalar { text: entry.name.clone(), plain: false };
+        seed.deserialize(De::new(Node { value: key, origin: entry.node.origin.clone() }, None)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
-        let Some(Entry { name, node, scope }) = self.value.take() else {
+        let Some(Entry { name, place, node, scope }) = self.value.take() else {
             return Err(Wrong::new("a value was asked for before its key"));
         };
         let origin = node.origin.clone();
-        seed.deserialize(De::named(&name, node, scope)).map_err(|wrong| wrong.at(&origin).within(name))
+        seed.deserialize(De::named(&name, node, scope, self.environment.clone()))
+            .map_err(|wrong| wrong.at(&origin).within(place))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -437,6 +424,7 @@ impl<'de> MapAccess<'de> for Entries {
 struct Items {
     list: vec::IntoIter<Node>,
     next: usize,
+    environment: Option<Environment>,
 }
 
 impl<'de> SeqAccess<'de> for &mut Items {
@@ -446,7 +434,7 @@ impl<'de> SeqAccess<'de> for &mut Items {
         let Some(node) = self.list.next() else { return Ok(None) };
         let (at, origin) = (self.next, node.origin.clone());
         self.next += 1;
-        let value = seed.deserialize(De::new(node, None));
+        let value = seed.deserialize(De::part(node, self.environment.clone()));
         value.map(Some).map_err(|wrong| wrong.at(&origin).within(format!("[{at}]")))
     }
 
@@ -456,17 +444,17 @@ impl<'de> SeqAccess<'de> for &mut Items {
 }
 
 /// `variant: { .. }`
-struct Variant(Key, Node);
+struct Variant(Key, Node, Option<Environment>);
 
 impl<'de> EnumAccess<'de> for Variant {
     type Error = Wrong;
     type Variant = De;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, De)> {
-        let Self(key, node) = self;
+        let Self(key, node, environment) = self;
         let variant =
             seed.deserialize(key.name.into_deserializer()).map_err(|wrong: Wrong| wrong.at(&key.origin))?;
-        Ok((variant, De::new(node, None)))
+        Ok((variant, De::part(node, environment)))
     }
 }
 

@@ -2,10 +2,14 @@
 //!
 //! Whatever is wrong is told with its place and its cure, and never with a value, since any value may be a secret.
 
+#[cfg(test)]
+mod corners;
 mod de;
 mod endpoint;
 mod node;
+mod numbers;
 mod scope;
+mod secrets;
 mod units;
 mod wrong;
 
@@ -21,8 +25,9 @@ use serde::de::DeserializeOwned;
 
 /// The settings of one exporter, or of another part of the configuration.
 ///
-/// Reading takes into account that a field `x` may be given as `x`, as the variable `PREFIX_X`, as the file `PREFIX_X_FILE`, or, for a
-/// [`Secret`](crate::Secret), as `x_secret` or `PREFIX_X_SECRET`, the name of one in the secrets directory. An unknown key is an error.
+/// Reading takes into account that a field `x` may be given as `x`, as the variable `PREFIX_X`, or, for a
+/// [`Secret`](crate::Secret), as the file `PREFIX_X_FILE`, or as `x_secret` or `PREFIX_X_SECRET`, the name of one in the secrets
+/// directory. An unknown key is an error.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(crate) node: Node,
@@ -42,8 +47,14 @@ impl Settings {
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) naming the setting, where it stands, and what it takes.
     pub fn read<T: DeserializeOwned>(self) -> Result<T> {
-        let path = self.path.clone();
-        T::deserialize(de::De::new(self.node, self.scope)).map_err(|wrong| wrong.into_error(&path))
+        let Self { node, path, scope } = self;
+        let mut texts = Vec::new();
+        wrong::texts(&node, &mut texts);
+        let environment = scope.as_ref().map(|scope| scope.environment.clone());
+        T::deserialize(de::De::new(node, scope)).map_err(|wrong| {
+            texts.extend(environment.iter().flat_map(Environment::used));
+            wrong.without(texts).into_error(&path)
+        })
     }
 
     /// Takes out what is given of `names`, as settings of their own.

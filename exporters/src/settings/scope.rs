@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fmt,
+    env,
+    ffi::OsString,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,23 +13,29 @@ use std::{
 pub(crate) struct Environment(Arc<Variables>);
 
 struct Variables {
-    all: BTreeMap<String, String>,
+    /// Those that are not Unicode without a text.
+    all: BTreeMap<String, Option<String>>,
     used: Mutex<BTreeSet<String>>,
     /// The names that somebody would have taken.
     asked: Mutex<BTreeSet<String>>,
 }
 
 impl Environment {
-    /// That of the process. What is not Unicode, or empty, is as if it were not there.
+    /// That of the process. What is empty is as if it were not there.
     pub(crate) fn of_process() -> Self {
-        env::vars_os()
-            .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
-            .collect()
+        Self::of(env::vars_os())
     }
 
-    /// A variable that is set and not empty.
+    fn of(variables: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let variables = variables.filter(|(_, text)| !text.is_empty());
+        let all =
+            variables.filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok())));
+        Self(Arc::new(Variables { all: all.collect(), used: Mutex::default(), asked: Mutex::default() }))
+    }
+
+    /// A variable that is set, not empty, and Unicode.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let text = self.0.all.get(name)?;
+        let text = self.0.all.get(name)?.as_deref()?;
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         Some(text)
     }
@@ -45,6 +53,17 @@ impl Environment {
         asked.iter().filter(|name| name.starts_with(prefix)).cloned().collect()
     }
 
+    /// What was taken, whole and in the parts of a list.
+    pub(super) fn used(&self) -> Vec<String> {
+        let used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = used.iter().filter_map(|name| self.0.all.get(name)?.as_ref());
+        let parts = |text: &String| {
+            let parts = text.split([',', '=']).map(str::trim).map(str::to_owned);
+            [text.clone()].into_iter().chain(parts).collect::<Vec<_>>()
+        };
+        texts.flat_map(parts).collect()
+    }
+
     /// Whether anybody took it.
     pub(crate) fn is_used(&self, name: &str) -> bool {
         self.0.used.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
@@ -53,8 +72,7 @@ impl Environment {
 
 impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let all = variables.into_iter().filter(|(_, text)| !text.is_empty()).collect();
-        Self(Arc::new(Variables { all, used: Mutex::default(), asked: Mutex::default() }))
+        Self::of(variables.into_iter().map(|(name, text)| (name.into(), text.into())))
     }
 }
 
@@ -134,6 +152,29 @@ pub(crate) fn variable_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_not_unicode_is_refused_not_left_out() {
+        use std::os::unix::ffi::OsStringExt;
+        let variable = |name: &str, text: &[u8]| (name.into(), OsString::from_vec(text.to_vec()));
+        let variables = [variable("P_NAME", b"hunter2\xff"), variable("P_EMPTY", b"")];
+        let environment = Environment::of(variables.into_iter());
+        assert_eq!(environment.get("P_NAME"), None);
+        #[derive(Debug, serde::Deserialize)]
+        struct Example {
+            #[serde(rename = "name")]
+            _name: Option<String>,
+        }
+        let node = crate::settings::Node::empty(crate::settings::Origin::Code);
+        let scope = Some(Scope::new(environment, "p"));
+        let settings = crate::Settings { node, path: String::new(), scope };
+        let error = settings.read::<Example>().unwrap_err().to_string();
+        assert!(
+            error.contains("not Unicode") && error.contains("P_NAME") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn the_longest_name_is_meant() {

@@ -1,12 +1,16 @@
 //! What is wrong with a setting: said with its place and its cure, and never with its value.
 
 use super::node::{Node, Origin, Value};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, error::shortened};
 use serde::de::{self, Expected, Unexpected};
 use std::fmt::{self, Write};
 
 /// Text this short is no secret, and would be found in every sentence.
 const SHORTEST_SECRET: usize = 4;
+/// A longer word is no misspelling.
+const LONGEST_NAME: usize = 100;
+/// Bytes; a longer message repeats what it should not.
+const LONGEST_MESSAGE: usize = 1500;
 
 /// Something is wrong with a setting.
 #[derive(Debug)]
@@ -36,14 +40,28 @@ impl Wrong {
         self
     }
 
-    /// Takes every text of `node` out of the message.
-    pub(crate) fn without(mut self, texts: &[String]) -> Self {
+    /// Takes `texts` out of the message, if somebody else wrote it, plain or as `Debug` shows them: the longest first, since one
+    /// may be a part of another.
+    pub(crate) fn without(mut self, mut texts: Vec<String>) -> Self {
         if self.foreign {
+            texts.retain(|text| text.len() >= SHORTEST_SECRET);
+            texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
             for text in texts {
-                self.message = self.message.replace(text, "…");
+                self.message = self.message.replace(&format!("{text:?}"), "…").replace(&text, "…");
             }
         }
         self
+    }
+
+    /// There is no setting called `name`; without one, none that may be said.
+    pub(super) fn no_such(name: Option<&str>, known: &[&str]) -> Self {
+        let hint = name.map(|name| nearest(name, known)).unwrap_or_default();
+        let wrong =
+            Self::new(format!("there is no setting of this name{hint} (there are {})", known.join(", ")));
+        match name {
+            Some(name) => wrong.within(name),
+            None => wrong,
+        }
     }
 
     /// `path` is where the settings as a whole are.
@@ -53,7 +71,7 @@ impl Wrong {
             let dot = if part.starts_with('[') || place.is_empty() { "" } else { "." };
             let _ = write!(place, "{dot}{}", name(part));
         }
-        let mut error = Error::new(ErrorKind::ConfigInvalid, self.message);
+        let mut error = Error::new(ErrorKind::ConfigInvalid, shortened(self.message, LONGEST_MESSAGE));
         if !place.is_empty() {
             error = error.with_context("setting", place);
         }
@@ -73,33 +91,26 @@ fn name(key: &str) -> String {
     }
 }
 
-/// Every text in a tree that could be a secret, longest first.
-pub(super) fn texts(node: &Node) -> Vec<String> {
-    fn collect(node: &Node, texts: &mut Vec<String>) {
-        match &node.value {
-            Value::Scalar { text, .. } if text.len() >= SHORTEST_SECRET => texts.push(text.clone()),
-            Value::Scalar { .. } => {}
-            Value::List(list) => list.iter().for_each(|node| collect(node, texts)),
-            Value::Map(map) => map.iter().for_each(|(_, node)| collect(node, texts)),
-        }
+/// Adds every text in a tree that could be a secret.
+pub(super) fn texts(node: &Node, found: &mut Vec<String>) {
+    match &node.value {
+        Value::Scalar { text, .. } if text.len() >= SHORTEST_SECRET => found.push(text.clone()),
+        Value::Scalar { .. } => {}
+        Value::List(list) => list.iter().for_each(|node| texts(node, found)),
+        Value::Map(map) => map.iter().for_each(|(_, node)| texts(node, found)),
     }
-    let mut texts = Vec::new();
-    collect(node, &mut texts);
-    texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
-    texts
 }
 
 /// `; did you mean `x`?`, if one of `known` is near.
 pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
+    if word.len() > LONGEST_NAME {
+        return String::new();
+    }
     let near = known.iter().map(|known| (strsim::osa_distance(word, known), known)).min();
     match near.filter(|(distance, known)| *distance <= 1 + known.len() / 3) {
         Some((_, known)) => format!("; did you mean `{known}`?"),
         None => String::new(),
     }
-}
-
-fn list(words: &[&str]) -> String {
-    words.join(", ")
 }
 
 impl de::Error for Wrong {
@@ -116,8 +127,7 @@ impl de::Error for Wrong {
             Unexpected::Unit | Unexpected::Option => "nothing",
             Unexpected::Seq => "a list",
             Unexpected::Map => "a mapping",
-            // Our own words.
-            Unexpected::Other(found) => return Self::new(format!("expected {expected}, found {found}")),
+            // `Other` may show what was found.
             _ => "something else",
         };
         Self::new(format!("expected {expected}, found {found}"))
@@ -132,13 +142,11 @@ impl de::Error for Wrong {
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("the value is none of {}", list(expected)))
+        Self::new(format!("the value is none of {}", expected.join(", ")))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        let hint = nearest(field, expected);
-        Self::new(format!("there is no setting of this name{hint} (there are {})", list(expected)))
-            .within(field)
+        Self::no_such(Some(field), expected)
     }
 
     fn missing_field(field: &'static str) -> Self {

@@ -15,7 +15,7 @@ const API_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Credentials for a backend that is reached over HTTP; by default none.
 ///
-/// The [`kind`](Self::kind) follows from what is given, so that one key is enough: `auth: { token: … }`.
+/// The [`kind`](field@Self::kind) follows from what is given, so that one key is enough: `auth: { token: … }`.
 ///
 /// ```
 /// # use exporters::{AuthConfig, Secret};
@@ -72,7 +72,7 @@ impl AuthKind {
 
 impl AuthConfig {
     /// The kind, asked for or inferred; whatever contradicts it is an error.
-    fn kind(&self) -> Result<AuthKind> {
+    fn effective(&self) -> Result<AuthKind> {
         let given = [
             (AuthKind::ApiKey, self.api_key.is_some().then_some("api_key")),
             (AuthKind::Bearer, self.token.is_some().then_some("token")),
@@ -123,7 +123,7 @@ impl Auth {
         more: &BTreeMap<String, Secret>,
         endpoint: &Endpoint,
     ) -> Result<Self> {
-        let scheme = match config.kind()? {
+        let scheme = match config.effective()? {
             AuthKind::None => Scheme::None,
             AuthKind::ApiKey => {
                 let name = config.header.as_deref().map(|name| header_name("auth.header", name));

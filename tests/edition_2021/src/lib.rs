@@ -86,7 +86,7 @@ impl Transmit for Old {
 fn exporters_register() {
     let old = Old { name: String::new() };
     assert!(run(old.health()).is_healthy() && old.capability().mapping.is_some());
-    assert_eq!(exporters::kinds().unwrap(), [old.info().kind]);
+    assert!(exporters::kinds().unwrap().contains(&old.info().kind));
 }
 
 #[test]

@@ -100,8 +100,7 @@ impl PrometheusConfig {
             .map_err(|error: Error| error.with_context("listen", self.listen));
         }
         if !self.path.starts_with('/') || !self.path.bytes().all(|b| b.is_ascii_graphic() && b != b'?') {
-            return wrong("`path` must start with `/`, and hold neither spaces nor a query")
-                .map_err(|error: Error| error.with_context("path", &self.path));
+            return wrong("`path` must start with `/`, and hold neither spaces nor a query");
         }
         if self.max_connections == 0 {
             return wrong("`max_connections` must be at least 1");

@@ -1,23 +1,17 @@
-//! An exporter of one's own: the struct says what is sent and as what, one method sends it. What arrives at the receiver,
-//! which the example starts itself, is printed: `cargo run --release --example custom_exporter --features examples/custom`.
-//!
-//! Variables override the settings: `PROFILING_ACME_ENDPOINT=http://host:port/path`, and `PROFILING_ACME_TOKEN=..`, or
-//! `PROFILING_ACME_TOKEN_FILE=/run/secrets/acme`. `https`, a pool of connections and so on are what
-//! `#[exporter(http(..))]` has.
+//! `Acme`, a complete exporter: the struct says what is sent and as what, and one method sends it.
 
 use exporters::{
-    Endpoint, Error, ErrorKind, Exporter, Payload, ProfileMetrics, Profiler, Receipt, Result, Secret,
-    Settings, Transmit, profiled,
+    Endpoint, Error, ErrorKind, Exporter, Payload, ProfileMetrics, Receipt, Result, Secret, Transmit,
 };
 use serde::Deserialize;
-use std::{io, time::Duration};
+use std::io;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
 /// What the receiver wants to see.
-const TOKEN: &str = "an example's token";
+pub(crate) const TOKEN: &str = "an example's token";
 
 /// Posts call statistics to Acme.
 #[derive(Debug, Deserialize, Exporter)]
@@ -26,7 +20,7 @@ const TOKEN: &str = "an example's token";
 #[metric(latency_p95 = "function.calls.duration", stat = p95, unit = "ms")]
 #[metric("acme.error.rate" = "error_rate")]
 #[metric(availability = Self::availability, help = "Share of calls that did not fail")]
-struct Acme {
+pub(crate) struct Acme {
     #[serde(default = "receiver")]
     endpoint: Endpoint,
     #[serde(default = "token")]
@@ -97,22 +91,4 @@ fn token() -> Secret {
 
 fn environment() -> String {
     "example".to_owned()
-}
-
-#[profiled]
-fn charge(amount: u32) -> std::result::Result<u32, &'static str> {
-    if amount.is_multiple_of(4) { Err("declined") } else { Ok(amount) }
-}
-
-#[profiled]
-fn checkout(orders: u32) -> u32 {
-    (1..=orders).filter_map(|amount| charge(amount).ok()).sum()
-}
-
-fn main() -> Result<()> {
-    let acme: Acme = Settings::from_env("PROFILING_ACME").read()?;
-    let profiler = Profiler::builder().service("custom_exporter").exporter(acme).start()?;
-    println!("sold for {}", checkout(20));
-    profiler.flush(Duration::from_secs(5))?;
-    profiler.shutdown(Duration::from_secs(5)).into_result()
 }

@@ -1,0 +1,45 @@
+//! Secrets that are given by name: a file in the secrets directory, or a variable.
+
+use super::{
+    de::De,
+    node::{Key, Node, Origin, Value},
+    scope::{Environment, variable_name},
+    wrong::Wrong,
+};
+use serde::Deserialize;
+use std::path::Path;
+
+/// Where they are.
+const SECRETS_DIR: &str = "/run/secrets";
+
+/// The secret called so: a file in the secrets directory, or the variable of that name.
+pub(super) fn by_name(node: Node, environment: Option<&Environment>) -> Result<Node, Wrong> {
+    let origin = node.origin.clone();
+    let name = String::deserialize(De::new(node, None))?;
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+        return Err(
+            Wrong::new("the name of a secret is the name of a file in the secrets directory").at(&origin)
+        );
+    }
+    let variable = |name: &str| environment.and_then(|environment| environment.get(name)).map(str::to_owned);
+    let directory = variable("PROFILING_SECRETS_DIR").unwrap_or_else(|| SECRETS_DIR.to_owned());
+    let file = Path::new(&directory).join(&name);
+    if file.exists() {
+        let text = Value::Scalar { text: file.to_string_lossy().into_owned(), plain: false };
+        let key = Key { name: "file".into(), origin: origin.clone() };
+        return Ok(Node {
+            value: Value::Map(vec![(key, Node { value: text, origin: origin.clone() })]),
+            origin,
+        });
+    }
+    let named = variable_name(&name);
+    match variable(&named) {
+        Some(text) => {
+            Ok(Node { value: Value::Scalar { text, plain: false }, origin: Origin::Variable(named.into()) })
+        }
+        None => {
+            let message = format!("there is neither the file {} nor the variable {named}", file.display());
+            Err(Wrong::new(message).at(&origin))
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `Retry-After`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| exporters_fuzz::retry_after(data));

@@ -1,0 +1,34 @@
+//! What the fuzzers found worth keeping, once more through the functions that they call.
+
+#[expect(unreachable_pub, reason = "it is a library elsewhere")]
+#[path = "../../fuzz/src/lib.rs"]
+mod fuzz;
+
+use std::{fs, path::Path};
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut files: Vec<_> = fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        // Shown where one fails.
+        println!("{}", file.display());
+        run(&fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn configurations() {
+    replay("configuration", fuzz::configuration);
+}
+
+#[test]
+fn environments() {
+    replay("environment", fuzz::environment);
+}
+
+#[test]
+fn headers() {
+    replay("retry_after", fuzz::retry_after);
+}
