@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -55,6 +56,32 @@ pub(crate) fn two_time_stamps(x: u64) -> Outcome {
     let start = time_stamp();
     let outcome = body(x);
     black_box(time_stamp().wrapping_sub(start));
+    outcome
+}
+
+static ON: AtomicBool = AtomicBool::new(false);
+
+/// [`flag`], in a process in which the compiler cannot know that it is off.
+pub(crate) fn flag_off() -> Run {
+    ON.store(black_box(false), Relaxed);
+    repeat(flag)
+}
+
+/// What has to stay of any instrumentation that is compiled in and off: a flag read once, and looked at before and after.
+#[inline(never)]
+fn flag(x: u64) -> Outcome {
+    #[cold]
+    #[inline(never)]
+    fn slow(x: u64) -> u64 {
+        black_box(x)
+    }
+
+    let on = ON.load(Relaxed);
+    let start = if on { slow(x) } else { 0 };
+    let outcome = body(x);
+    if on {
+        black_box(slow(start));
+    }
     outcome
 }
 

@@ -58,7 +58,7 @@ const fn subject(name: &'static str, baseline: Baseline, start: fn() -> Result<R
 use Baseline::{AsyncEightPolls, AsyncReady, Function, Nested};
 
 /// All of them, ours first.
-pub(crate) static SUBJECTS: [Subject; 18] = [
+pub(crate) static SUBJECTS: [Subject; 19] = [
     Subject {
         target: Target::Ratio(1.5),
         instructions: Some(60.0),
@@ -79,6 +79,7 @@ pub(crate) static SUBJECTS: [Subject; 18] = [
         target: Target::Nanoseconds(1.0),
         ..subject("exporters, not initialised", Function, ours::not_initialised)
     },
+    subject("floor: a flag that is off", Function, || Ok(floors::flag_off())),
     Subject { calls: 2, ..subject("exporters, called by a profiled one", Nested, ours::nested) },
     subject("exporters, one attribute", Function, ours::one_attribute),
     Subject { quick: true, ..subject("prometheus-client, cached", Function, peers::prometheus_client) },
