@@ -7,6 +7,7 @@ pub mod __private;
 mod backends;
 mod clock;
 mod config;
+mod deadline;
 mod encode;
 mod error;
 mod exporter;
@@ -27,18 +28,19 @@ pub use backends::prometheus;
 pub use config::kinds;
 #[cfg(feature = "schema")]
 pub use config::schema;
+pub use deadline::Deadline;
 pub use encode::{Compression, Encoded, PayloadFormat};
 pub use error::{Error, ErrorKind, Result};
 pub use exporter::{
-    AnyExporter, BackoffStrategy, Capability, Exporter, Health, Info, Layer, MemoryExporter, Payload,
-    Receipt, RetryConfig, Transmit,
+    AnyExporter, BackoffStrategy, Capability, DropReason, Dropped, Exporter, Health, Info, Layer,
+    MemoryExporter, Payload, Receipt, RetryConfig, Transmit,
 };
 pub use exporters_derive::*;
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
 pub use pipeline::{
-    Builder, DropReason, Dropped, Ledger, LegOptions, LegPatch, LegReport, Profiler, Report, ShutdownReport,
-    TestProfiler, init, report, test,
+    Builder, Ledger, LegOptions, LegPatch, LegReport, Profiler, Report, ShutdownReport, TestProfiler, init,
+    report, test,
 };
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;

@@ -2,12 +2,15 @@
 
 mod any;
 pub(crate) mod derived;
+mod dropped;
 pub(crate) mod factory;
+pub(crate) mod foreign;
 mod memory;
 mod retry;
 mod transmit;
 
 pub use any::{AnyExporter, Layer};
+pub use dropped::{DropReason, Dropped};
 pub use memory::MemoryExporter;
 pub use retry::{BackoffStrategy, RetryConfig};
 pub use transmit::{Payload, Transmit};
@@ -84,6 +87,9 @@ pub struct Capability {
     pub max_items: Option<usize>,
     /// The most bytes it sends at once, before compression; `None` for no limit.
     pub max_bytes: Option<usize>,
+    /// Whether it keeps what it is given although it can't be sent, once a batch's [`deadline`](Batch::deadline) has passed: so
+    /// that it is worth giving it what is left at the end.
+    pub dead_letters: bool,
     /// Which metrics it asks for, and under which names; `None` takes them all as they are.
     pub mapping: Option<&'static Mapping>,
 }
@@ -97,7 +103,7 @@ impl Capability {
     pub const ALL: Self = Self::of(true, true);
 
     const fn of(metrics: bool, spans: bool) -> Self {
-        Self { metrics, spans, max_items: None, max_bytes: None, mapping: None }
+        Self { metrics, spans, max_items: None, max_bytes: None, dead_letters: false, mapping: None }
     }
 
     /// Limits a batch to `items`.
@@ -115,7 +121,7 @@ impl Capability {
     }
 }
 
-/// What became of a batch that the backend answered for.
+/// What became of a batch that somebody answered for: `accepted + rejected + dead_lettered + dropped` are its items.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 #[doc(alias = "ExportResult")]
@@ -124,6 +130,12 @@ pub struct Receipt {
     pub accepted: usize,
     /// Items it refused though the request succeeded.
     pub rejected: usize,
+    /// Items put aside as dead letters.
+    pub dead_lettered: usize,
+    /// Items that a layer or a route gave up, by reason.
+    pub dropped: Dropped,
+    /// Of the accepted ones: items that a fallback took.
+    pub by_fallback: usize,
     /// Bytes sent, after compression.
     pub bytes: usize,
     /// How long the backend took to answer.
@@ -142,6 +154,18 @@ impl Receipt {
     #[must_use]
     pub fn with_rejected(mut self, items: usize) -> Self {
         self.rejected = items;
+        self
+    }
+
+    /// All of `items` were put aside as dead letters.
+    pub fn dead_lettered(items: usize) -> Self {
+        Self { dead_lettered: items, ..Self::default() }
+    }
+
+    /// Adds items that were given up.
+    #[must_use]
+    pub fn with_dropped(mut self, reason: DropReason, items: usize) -> Self {
+        self.dropped.add(reason, items as u64);
         self
     }
 

@@ -1,6 +1,7 @@
 //! What travels to exporters: metrics or spans behind an `Arc`, with an identity that survives retry and replay.
 
 use super::{ProfileMetrics, Span};
+use crate::Deadline;
 use std::{fmt, ops::Range, sync::Arc};
 
 /// Items on their way to a backend. Cloning and splitting are O(1).
@@ -9,6 +10,7 @@ pub struct Batch {
     id: BatchId,
     signal: Signal,
     range: Range<usize>,
+    deadline: Deadline,
 }
 
 /// The data of a [`Batch`].
@@ -49,7 +51,20 @@ impl Batch {
             Signal::Metrics(metrics) => metrics.len(),
             Signal::Spans(spans) => spans.len(),
         };
-        Self { id, signal, range: 0..len }
+        Self { id, signal, range: 0..len, deadline: Deadline::NEVER }
+    }
+
+    /// Sets when there is no more time for it. Its parts share it.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// When there is no more time for it: whoever waits between attempts stops that once it is set, and gives up when it has
+    /// passed.
+    pub fn deadline(&self) -> &Deadline {
+        &self.deadline
     }
 
     /// Its identity.
@@ -87,7 +102,7 @@ impl Batch {
         let first = self.id.part.checked_mul(2)?.checked_add(1)?;
         let half = |part, range| {
             let id = BatchId { part, ..self.id.clone() };
-            Self { id, signal: self.signal.clone(), range }
+            Self { id, range, ..self.clone() }
         };
         let second = half(first.checked_add(1)?, middle..self.range.end);
         Some((half(first, self.range.start..middle), second))

@@ -1,6 +1,6 @@
 //! The books of a leg: what became of every item that it was given.
 
-use std::fmt;
+use crate::{DropReason, Dropped, Receipt};
 
 /// What became of the items that an exporter was given; an item is one series' point of one snapshot.
 ///
@@ -23,88 +23,11 @@ pub struct Ledger {
     pub dead_lettered: u64,
     /// Items it holds: those that wait, and those on their way.
     pub buffered: u64,
+    /// Of those that are exported: items that a fallback took.
+    pub by_fallback: u64,
     /// Attempts that ended in a [`Timeout`](crate::ErrorKind::Timeout), so that nobody knows whether the backend took the batch.
     /// Not a part of the sum: the items are still held, and tried again.
     pub attempts_unknown: u64,
-}
-
-/// Why items were given up.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[non_exhaustive]
-pub enum DropReason {
-    /// The exporter's mapping or a filter leaves them out.
-    Filtered,
-    /// No condition of a route applied.
-    Condition,
-    /// There was no room to hold them any longer.
-    Overflow,
-    /// One of them alone is more than the backend takes at once.
-    TooLarge,
-    /// The export failed in a way that trying again would not cure.
-    Refused,
-    /// The exporter does not carry metrics.
-    Unsupported,
-    /// The exporter panicked.
-    Panicked,
-}
-
-impl DropReason {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Filtered,
-        Self::Condition,
-        Self::Overflow,
-        Self::TooLarge,
-        Self::Refused,
-        Self::Unsupported,
-        Self::Panicked,
-    ];
-
-    /// The reason as a low-cardinality attribute, for example `too_large`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Filtered => "filtered",
-            Self::Condition => "condition",
-            Self::Overflow => "overflow",
-            Self::TooLarge => "too_large",
-            Self::Refused => "refused",
-            Self::Unsupported => "unsupported",
-            Self::Panicked => "panicked",
-        }
-    }
-}
-
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Counts of items given up, by reason.
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
-pub struct Dropped([u64; DropReason::ALL.len()]);
-
-impl Dropped {
-    /// Items given up for `reason`.
-    pub const fn of(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize]
-    }
-
-    /// Items given up, for whatever reason.
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// The reasons for which any were, with their number.
-    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
-        DropReason::ALL.into_iter().map(|reason| (reason, self.of(reason))).filter(|(_, items)| *items > 0)
-    }
-}
-
-impl fmt::Debug for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(reason, items)| (reason.as_str(), items))).finish()
-    }
 }
 
 impl Ledger {
@@ -129,12 +52,22 @@ impl Ledger {
         self.give_up(unselected + filtered, DropReason::Filtered);
     }
 
-    /// The backend answered for items that were held.
-    pub(super) fn export(&mut self, items: usize, rejected: usize) {
-        let (items, rejected) = (items as u64, rejected.min(items) as u64);
-        self.buffered -= items;
-        self.rejected += rejected;
-        self.exported += items - rejected;
+    /// `receipt` says what became of items that were held; what it does not name was taken.
+    pub(super) fn settle(&mut self, items: usize, receipt: &Receipt) {
+        let mut left = items;
+        let mut take = |wanted: usize| {
+            let taken = wanted.min(left);
+            left -= taken;
+            taken as u64
+        };
+        self.rejected += take(receipt.rejected);
+        self.dead_lettered += take(receipt.dead_lettered);
+        for (reason, count) in receipt.dropped.iter() {
+            self.dropped.add(reason, take(usize::try_from(count).unwrap_or(usize::MAX)));
+        }
+        self.exported += left as u64;
+        self.by_fallback += receipt.by_fallback.min(left) as u64;
+        self.buffered -= items as u64;
     }
 
     /// Held items became one with others.
@@ -146,7 +79,7 @@ impl Ledger {
     /// Held items are given up.
     pub(super) fn give_up(&mut self, items: usize, reason: DropReason) {
         self.buffered -= items as u64;
-        self.dropped.0[reason as usize] += items as u64;
+        self.dropped.add(reason, items as u64);
     }
 }
 
@@ -161,7 +94,7 @@ mod tests {
         ledger.give_up(3, DropReason::Filtered);
         ledger.give_up(4, DropReason::TooLarge);
         ledger.give_up(1, DropReason::Panicked);
-        ledger.export(3, 99);
+        ledger.settle(3, &Receipt::accepted(0).with_rejected(99));
         ledger.merge(1);
         assert!(ledger.is_balanced());
         assert_eq!((ledger.accepted, ledger.exported, ledger.rejected, ledger.buffered), (13, 0, 3, 1));
@@ -169,6 +102,22 @@ mod tests {
         assert_eq!(ledger.dropped.total(), 8);
         ledger.exported += 1;
         assert!(!ledger.is_balanced());
+    }
+
+    #[test]
+    fn a_receipt_tells_every_item_and_none_twice() {
+        let mut ledger = Ledger::default();
+        ledger.accept(20);
+        let mut receipt = Receipt::accepted(4).with_rejected(1).with_dropped(DropReason::Condition, 2);
+        (receipt.dead_lettered, receipt.by_fallback) = (3, 4);
+        ledger.settle(10, &receipt);
+        assert_eq!((ledger.exported, ledger.by_fallback, ledger.rejected), (4, 4, 1));
+        assert_eq!((ledger.dead_lettered, ledger.dropped.of(DropReason::Condition)), (3, 2));
+        // One that counts wrong cannot do harm.
+        receipt.dead_lettered = usize::MAX;
+        ledger.settle(10, &receipt);
+        assert!(ledger.is_balanced());
+        assert_eq!((ledger.exported, ledger.dead_lettered, ledger.buffered), (4, 12, 0));
     }
 
     #[test]
@@ -182,13 +131,6 @@ mod tests {
             assert!(ledger.is_balanced());
             assert_eq!((ledger.accepted, ledger.merged), (accepted, merged));
             assert_eq!(ledger.buffered as usize, made - filtered);
-        }
-    }
-
-    #[test]
-    fn every_reason_is_at_its_place() {
-        for (place, reason) in DropReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, place, "{reason}");
         }
     }
 }

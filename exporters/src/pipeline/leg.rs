@@ -1,22 +1,26 @@
 //! One exporter with its queue, its task, and the books of what it was given.
 
 use super::{
-    DropReason, Ledger, LegOptions, LegPatch,
-    foreign::{caught, quietly},
+    Ledger, LegOptions, LegPatch,
     parts::Parts,
     queue::{Queue, Waiting},
     request::{Done, Request},
 };
 use crate::{
-    AnyExporter, Batch, BatchId, Capability, Error, ErrorKind, Exporter, Mapping, ProfileMetrics, Signal,
+    AnyExporter, Batch, BatchId, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Mapping,
+    ProfileMetrics, Signal,
+    exporter::foreign::{caught, quietly},
     mapping::{Mapped, Mapper},
 };
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+/// The longest a backend is left alone that asks for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// An exporter that is sent snapshots.
 ///
@@ -29,6 +33,8 @@ pub(super) struct Leg {
     instance: u128,
     work: Mutex<Work>,
     wake: Notify,
+    /// Of every batch; set when it is asked to stop.
+    deadline: Deadline,
     /// Made when the exporter is first asked what it takes.
     mapper: OnceLock<Mapper>,
 }
@@ -45,6 +51,8 @@ struct Work {
     held_up: bool,
     /// The task was called, since too much waits.
     called: bool,
+    /// The backend asked to be left alone until then.
+    paused_until: Option<Instant>,
 }
 
 /// What went wrong since somebody asked.
@@ -61,9 +69,18 @@ struct Trouble {
 impl Leg {
     pub(super) fn new(exporter: AnyExporter, name: &str, options: LegOptions, instance: u128) -> Self {
         let (queue, ledger, requests) = Default::default();
-        let work = Work { options, queue, ledger, requests, sequence: 0, held_up: false, called: false };
-        let (wake, mapper) = (Notify::new(), OnceLock::new());
-        Self { exporter, name: name.into(), instance, work: Mutex::new(work), wake, mapper }
+        let work = Work {
+            options,
+            queue,
+            ledger,
+            requests,
+            sequence: 0,
+            held_up: false,
+            called: false,
+            paused_until: None,
+        };
+        let (wake, mapper, deadline) = (Notify::new(), OnceLock::new(), Deadline::open());
+        Self { exporter, name: name.into(), instance, work: Mutex::new(work), wake, deadline, mapper }
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -92,8 +109,22 @@ impl Leg {
         self.give(metrics, None);
     }
 
-    /// Gives it a snapshot and asks it to send what it has, and to stop if `shutdown`.
-    pub(super) fn request(&self, metrics: &Arc<ProfileMetrics>, shutdown: bool) -> Arc<Done> {
+    /// Gives it a snapshot and asks it to send what it has.
+    pub(super) fn flush(&self, metrics: &Arc<ProfileMetrics>) -> Arc<Done> {
+        self.request(metrics, false)
+    }
+
+    /// Gives it the last snapshot and asks it to send what it has, and to stop; who asks waits until `end`.
+    pub(super) fn stop(&self, metrics: &Arc<ProfileMetrics>, end: std::time::Instant) -> Arc<Done> {
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        // What cannot be sent by then is put aside, which takes a while.
+        let reserve = (left / 4).min(Duration::from_millis(500));
+        let done = self.request(metrics, true);
+        self.deadline.set(Instant::now() + (left - reserve));
+        done
+    }
+
+    fn request(&self, metrics: &Arc<ProfileMetrics>, shutdown: bool) -> Arc<Done> {
         let done = Arc::<Done>::default();
         self.give(metrics, Some(Request { shutdown, done: done.clone() }));
         done
@@ -105,8 +136,10 @@ impl Leg {
         work.ledger.accept(metrics.len());
         work.queue.push(metrics.clone());
         // At the end comes the last one, and who waits has a deadline: merging large snapshots may take longer.
-        if !request.as_ref().is_some_and(|request| request.shutdown) {
-            work.make_room();
+        match request.as_ref().is_some_and(|request| request.shutdown) {
+            // Nor is there a later attempt to wait for.
+            true => work.paused_until = None,
+            false => work.make_room(),
         }
         work.requests.extend(request);
         drop(work);
@@ -145,19 +178,16 @@ impl Leg {
 
     /// Something came or changed, or what waits has waited for long enough.
     async fn woken(&self, last: Instant) {
-        let interval = self.work().options.flush_interval;
-        match interval {
-            None => self.wake.notified().await,
-            Some(interval) => {
-                let left = interval.saturating_sub(last.elapsed());
-                let _ = tokio::time::timeout(left, self.wake.notified()).await;
-            }
-        }
+        let Some(left) = self.work().due_in(last.elapsed()) else { return self.wake.notified().await };
+        let _ = tokio::time::timeout(left, self.wake.notified()).await;
     }
 
     /// Sends so many snapshots, the oldest first, until one can't go.
     async fn send_all(&self, waiting: usize, trouble: &mut Trouble) {
-        trouble.down = None;
+        trouble.down = self.work().pause().map(|left| {
+            Error::new(ErrorKind::RateLimited, "the backend asked to be left alone").with_retry_after(left)
+        });
+        let waiting = if trouble.down.is_some() { 0 } else { waiting };
         for _ in 0..waiting {
             let Some(next) = self.work().queue.pop() else { break };
             self.send(next, trouble).await;
@@ -172,7 +202,9 @@ impl Leg {
     /// Sends a snapshot in as many batches as it takes.
     async fn send(&self, mut waiting: Waiting, trouble: &mut Trouble) {
         let id = waiting.id.take().unwrap_or_else(|| self.next_id());
-        let whole = |waiting: Waiting| Batch::new(id, Signal::Metrics(waiting.metrics));
+        let whole = |waiting: Waiting| {
+            Batch::new(id, Signal::Metrics(waiting.metrics)).with_deadline(self.deadline.clone())
+        };
         let capability = match quietly(|| self.exporter.capability()) {
             Ok(capability) if capability.metrics => capability,
             Ok(_) => {
@@ -187,7 +219,7 @@ impl Leg {
         let mut parts = Parts::new(whole(waiting));
         while let Some(part) = parts.next(self.batch_size(capability)) {
             match caught(|| self.exporter.export(part.clone())).await {
-                Ok(Ok(receipt)) => self.work().ledger.export(part.len(), receipt.rejected),
+                Ok(Ok(receipt)) => self.work().ledger.settle(part.len(), &receipt),
                 Ok(Err(error)) => match error.kind() {
                     ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => {}
                     // A breaker that is open sent nothing, and will close.
@@ -249,6 +281,7 @@ impl Leg {
         let tried = Waiting { metrics: slice(part.range()), id: Some(part.id().clone()), mapped };
         let rest = Waiting { metrics: slice(part.range().end..metrics.len()), id: None, mapped };
         let mut work = self.work();
+        work.paused_until = error.retry_after().map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
         work.ledger.attempts_unknown += u64::from(error.kind() == ErrorKind::Timeout);
         if !rest.metrics.is_empty() {
             work.queue.put_back(rest);
@@ -263,12 +296,27 @@ impl Work {
     /// If it is time to send: how many snapshots wait, and who asked.
     fn begin(&mut self, since: Duration) -> Option<(usize, Vec<Request>)> {
         self.called = false;
-        let due = self.options.flush_interval.is_none_or(|interval| since >= interval);
-        if !due && !self.queue.is_over(self.options.queue_size) && self.requests.is_empty() {
+        let pauses = self.pause().is_some();
+        let due = !pauses
+            && (self.options.flush_interval.is_none_or(|interval| since >= interval)
+                || self.queue.is_over(self.options.queue_size));
+        if !due && self.requests.is_empty() {
             return None;
         }
         self.held_up = true;
         Some((self.queue.len(), std::mem::take(&mut self.requests)))
+    }
+
+    /// How long the backend is to be left alone.
+    fn pause(&self) -> Option<Duration> {
+        let left = self.paused_until?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// When what waits is to be sent, though nothing comes.
+    fn due_in(&self, since: Duration) -> Option<Duration> {
+        let left = self.options.flush_interval?.saturating_sub(since);
+        Some(left.max(self.pause().unwrap_or_default()))
     }
 
     /// Where too much waits, it is sent; or merged, while it can't be.

@@ -2,7 +2,6 @@
 
 mod builder;
 mod exit;
-mod foreign;
 mod ledger;
 mod leg;
 mod options;
@@ -16,7 +15,7 @@ mod sample;
 mod test_profiler;
 
 pub use builder::Builder;
-pub use ledger::{DropReason, Dropped, Ledger};
+pub use ledger::Ledger;
 pub use options::{LegOptions, LegPatch};
 pub use report::{Report, report};
 pub use test_profiler::{TestProfiler, test};

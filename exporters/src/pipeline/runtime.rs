@@ -222,7 +222,7 @@ impl Runtime {
         if self.is_shut_down() {
             return Ok(());
         }
-        let requests = self.drain(|leg, metrics| leg.request(metrics, false));
+        let requests = self.drain(Leg::flush);
         // Every exporter is waited for, also after one has failed.
         let results: Vec<_> = requests.into_iter().map(|done| done.wait(deadline)).collect();
         results.into_iter().collect()
@@ -240,7 +240,7 @@ impl Runtime {
             return ShutdownReport::default();
         }
         record::stop();
-        let requests = self.give(collector, |leg, metrics| leg.request(metrics, true));
+        let requests = self.give(collector, |leg, metrics| leg.stop(metrics, deadline));
         let report = |(leg, done): (&Arc<Leg>, Arc<Done>)| {
             let error = done.wait(deadline).err();
             LegReport { name: leg.name().to_owned(), ledger: leg.ledger(), error }

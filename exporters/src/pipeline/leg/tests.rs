@@ -22,6 +22,8 @@ enum Answer {
     /// All but so many, the last ones.
     Reject(usize),
     Fail(ErrorKind),
+    /// It asks to be left alone for so many seconds.
+    Busy(u64),
     TooLarge(Option<usize>),
     Panic,
 }
@@ -68,6 +70,10 @@ impl Log {
             Answer::Fail(ErrorKind::Timeout) => {
                 expected.attempts_unknown += 1;
                 return fail(ErrorKind::Timeout);
+            }
+            Answer::Busy(seconds) => {
+                let error = Error::new(ErrorKind::RateLimited, "as the test has it");
+                return Err(error.with_retry_after(Duration::from_secs(seconds)));
             }
             Answer::Fail(
                 kind @ (ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::CircuitOpen),
@@ -130,9 +136,10 @@ impl Exporter for Backend {
     }
 }
 
-/// Runs a leg while `drive` does something with it.
+/// Runs a leg while `drive` does something with it; time passes when all wait for it.
 fn with_leg<T>(backend: &Backend, options: LegOptions, drive: impl AsyncFnOnce(&Leg) -> T) -> T {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut tokio = tokio::runtime::Builder::new_current_thread();
+    let tokio = tokio.enable_time().start_paused(true).build().unwrap();
     tokio.block_on(async {
         let leg = Arc::new(Leg::new(AnyExporter::new(backend.clone()), "leg", options, 1));
         tokio::spawn(leg.clone().run());
@@ -141,13 +148,54 @@ fn with_leg<T>(backend: &Backend, options: LegOptions, drive: impl AsyncFnOnce(&
     })
 }
 
+/// The backend is left alone for as long as it asks for, at most five minutes; what came meanwhile is in the sums.
+#[test]
+fn a_backend_that_asks_for_it_is_left_alone() {
+    for (asked, left_alone) in [(7, 7), (299, 299), (3600 * 24 * 3650, 300), (u64::MAX, 300)] {
+        let backend = Backend::new([Answer::Busy(asked)]);
+        with_leg(&backend, LegOptions::default(), async |leg| {
+            let second = Duration::from_secs(1);
+            assert_eq!(flush(leg, &[(0, 1)]).await.unwrap_err().kind(), ErrorKind::RateLimited);
+            for waited in 1..left_alone {
+                tokio::time::sleep(second).await;
+                let error = flush(leg, &[(0, 1)]).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::RateLimited);
+                assert_eq!(backend.log().tried.len(), 1, "after {waited} s");
+                assert_eq!(leg.ledger().buffered, (waited + 1).min(1000));
+            }
+            tokio::time::sleep(second).await;
+            flush(leg, &[(0, 1)]).await.unwrap();
+            assert_eq!(backend.log().taken.iter().map(|(_, calls)| calls).sum::<u64>(), left_alone + 1);
+            assert!(leg.ledger().is_balanced() && leg.ledger().buffered == 0);
+        });
+    }
+}
+
+/// Also while it is asked to be left alone: a later attempt there is none.
+#[test]
+fn the_last_attempt_is_made_at_once() {
+    let backend = Backend::new([Answer::Busy(100)]);
+    with_leg(&backend, LegOptions::default(), async |leg| {
+        flush(leg, &[(0, 1)]).await.unwrap_err();
+        let now = std::time::Instant::now();
+        let done = leg.stop(&Arc::new(snapshot([(0, 2)])), now + Duration::from_secs(4));
+        let left = leg.deadline.at().unwrap().duration_since(Instant::now());
+        assert!((Duration::from_millis(3400)..=Duration::from_millis(3500)).contains(&left), "{left:?}");
+        while Arc::strong_count(&done) > 1 {
+            yield_now().await;
+        }
+        done.wait(now).unwrap();
+        assert_eq!(backend.log().taken, [(0, 1), (0, 2)]);
+    });
+}
+
 /// Gives it a snapshot and waits until it has done what it could.
 async fn flush(leg: &Leg, items: &[(usize, u64)]) -> Result<()> {
     let done = leg.request(&Arc::new(snapshot(items.iter().copied())), false);
     while Arc::strong_count(&done) > 1 {
         yield_now().await;
     }
-    done.wait(Instant::now())
+    done.wait(std::time::Instant::now())
 }
 
 fn items(count: usize) -> Vec<(usize, u64)> {
