@@ -11,6 +11,7 @@ mod deadline;
 mod encode;
 mod error;
 mod exporter;
+mod layers;
 mod mapping;
 mod model;
 mod named_file;
@@ -36,6 +37,7 @@ pub use exporter::{
     MemoryExporter, Payload, Receipt, RetryConfig, Transmit,
 };
 pub use exporters_derive::*;
+pub use layers::{RetryLayer, TimeoutLayer};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
 pub use pipeline::{

@@ -7,6 +7,8 @@ mod merge;
 mod metric;
 mod profile_metrics;
 mod resource;
+#[cfg(test)]
+pub(crate) mod sample;
 mod span;
 
 pub use attribute::{Attributes, KeyValue, Value};

@@ -10,8 +10,6 @@ mod queue;
 mod report;
 mod request;
 mod runtime;
-#[cfg(test)]
-mod sample;
 mod test_profiler;
 
 pub use builder::Builder;

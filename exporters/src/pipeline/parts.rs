@@ -59,7 +59,7 @@ fn halvings(items: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BatchId, Signal, pipeline::sample};
+    use crate::{BatchId, Signal, model::sample};
     use std::collections::HashSet;
 
     fn batch(items: usize) -> Batch {

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::{
         Batch, Signal,
-        pipeline::sample::{changes, snapshot},
+        model::sample::{changes, snapshot},
     };
 
     fn id(sequence: u64) -> BatchId {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Data, Health, Info, Receipt, Result,
-    pipeline::sample::{changes, snapshot},
+    model::sample::{changes, snapshot},
 };
 use proptest::{collection::vec, option, prelude::*};
 use std::{

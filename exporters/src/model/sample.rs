@@ -1,4 +1,4 @@
-//! Snapshots for the tests of the pipeline.
+//! Snapshots for the tests of what sends them.
 
 use crate::{Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Sum};
 use std::{
@@ -21,7 +21,7 @@ fn series(at: usize) -> Arc<Series> {
 }
 
 /// A snapshot in which the sums of some series changed by so much: even ones of one metric, odd ones of another.
-pub(super) fn snapshot(changes: impl IntoIterator<Item = (usize, u64)>) -> ProfileMetrics {
+pub(crate) fn snapshot(changes: impl IntoIterator<Item = (usize, u64)>) -> ProfileMetrics {
     let mut metrics = ["even", "odd"].map(|name| Metric {
         descriptor: Arc::new(crate::Descriptor { name: name.into(), ..Default::default() }),
         data: Data::Sum(Sum { monotonic: true, points: Vec::new() }),
@@ -37,7 +37,7 @@ pub(super) fn snapshot(changes: impl IntoIterator<Item = (usize, u64)>) -> Profi
 }
 
 /// The numbers of a batch's series and their changes, in its order.
-pub(super) fn changes(batch: &Batch) -> Vec<(usize, u64)> {
+pub(crate) fn changes(batch: &Batch) -> Vec<(usize, u64)> {
     let metrics = batch.metrics().expect("metrics");
     let all = metrics.metrics.iter().flat_map(|metric| match &metric.data {
         Data::Sum(sum) => sum.points.iter(),

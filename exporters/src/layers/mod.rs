@@ -1,0 +1,44 @@
+//! What wraps an exporter: each layer turns one exporter into another, and says of every item what became of it.
+//!
+//! The layer that is added last sees a batch first. A layer names no backend, waits no longer than a batch's
+//! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
+
+mod retry;
+mod timeout;
+
+pub use retry::RetryLayer;
+pub use timeout::TimeoutLayer;
+
+/// The methods of [`Exporter`](crate::Exporter) that a layer leaves to what it wraps, `inner`.
+macro_rules! forward {
+    ($($method:ident),*) => { $($crate::layers::forward!(@ $method);)* };
+    (@ info) => {
+        fn info(&self) -> $crate::Info {
+            self.inner.info()
+        }
+    };
+    (@ capability) => {
+        fn capability(&self) -> $crate::Capability {
+            self.inner.capability()
+        }
+    };
+    (@ health) => {
+        fn health(&self) -> impl Future<Output = $crate::Health> + Send {
+            self.inner.health()
+        }
+    };
+    (@ flush) => {
+        fn flush(&self) -> impl Future<Output = $crate::Result<()>> + Send {
+            self.inner.flush()
+        }
+    };
+    (@ shutdown) => {
+        fn shutdown(&self) -> impl Future<Output = $crate::Result<()>> + Send {
+            self.inner.shutdown()
+        }
+    };
+}
+use forward;
+
+#[cfg(test)]
+mod script;
