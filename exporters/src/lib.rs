@@ -10,6 +10,7 @@ mod config;
 mod encode;
 mod error;
 mod exporter;
+mod foreign;
 mod mapping;
 mod model;
 mod named_file;

@@ -2,13 +2,13 @@
 
 use super::{
     DropReason, Ledger, LegOptions, LegPatch,
-    foreign::{caught, quietly},
     parts::Parts,
     queue::{Queue, Waiting},
     request::{Done, Request},
 };
 use crate::{
     AnyExporter, Batch, BatchId, Capability, Error, ErrorKind, Exporter, Mapping, ProfileMetrics, Signal,
+    foreign::{caught, quietly, tell},
     mapping::{Mapped, Mapper},
 };
 use std::{
@@ -239,7 +239,7 @@ impl Leg {
 
     /// Holds a part again that could not go, and all that comes after it.
     fn put_back(&self, part: &Batch, error: Error, trouble: &mut Trouble) {
-        tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
+        tell!(exporter = &*self.name, %error, "an export failed");
         let Some(metrics) = part.metrics() else { return };
         let slice = |range: std::ops::Range<usize>| match range.len() == metrics.len() {
             true => metrics.clone(),
@@ -288,7 +288,7 @@ impl Trouble {
     /// Once for a snapshot, which may have been cut down to single items.
     fn log(&mut self, exporter: &str) {
         for (reason, (items, error)) in std::mem::take(&mut self.given_up) {
-            tracing::warn!(target: "exporters", exporter, items, %reason, error, "an export failed; its items are lost");
+            tell!(exporter, items, %reason, error, "an export failed; its items are lost");
         }
     }
 

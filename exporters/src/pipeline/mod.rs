@@ -2,7 +2,6 @@
 
 mod builder;
 mod exit;
-mod foreign;
 mod ledger;
 mod leg;
 mod options;

@@ -8,7 +8,7 @@ use std::{
 
 /// It panicked.
 #[derive(Debug)]
-pub(super) struct Panicked;
+pub(crate) struct Panicked;
 
 impl From<Panicked> for Error {
     fn from(Panicked: Panicked) -> Self {
@@ -17,7 +17,7 @@ impl From<Panicked> for Error {
 }
 
 /// Runs a future from making it to dropping it.
-pub(super) async fn caught<T, F: Future<Output = T>>(make: impl FnOnce() -> F) -> Result<T, Panicked> {
+pub(crate) async fn caught<T, F: Future<Output = T>>(make: impl FnOnce() -> F) -> Result<T, Panicked> {
     let mut future = quietly(|| Box::pin(make()))?;
     let answer = std::future::poll_fn(|cx| match quietly(|| future.as_mut().poll(cx)) {
         Ok(poll) => poll.map(Ok),
@@ -29,8 +29,17 @@ pub(super) async fn caught<T, F: Future<Output = T>>(make: impl FnOnce() -> F) -
     answer
 }
 
+/// Has the program's `tracing` subscriber told of something, with what `tracing::warn!` takes after the target. Where the
+/// subscriber panics, it is not told, and nothing else happens.
+macro_rules! tell {
+    ($($event:tt)+) => {
+        _ = $crate::foreign::quietly(|| tracing::warn!(target: "exporters", $($event)+))
+    };
+}
+pub(crate) use tell;
+
 /// Runs a function.
-pub(super) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
         // What it panicked with may panic when it is dropped, and so on.
         let worse = catch_unwind(AssertUnwindSafe(|| drop(payload)));
