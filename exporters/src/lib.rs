@@ -11,6 +11,7 @@ mod deadline;
 mod encode;
 mod error;
 mod exporter;
+mod foreign;
 mod layers;
 mod mapping;
 mod model;

@@ -2,7 +2,8 @@
 
 use super::{Capability, Receipt, Transmit};
 use crate::{
-    Batch, ErrorKind, Mapping, PayloadFormat, Result, Secret, Signal, encode::Encoded, mapping::Mapper,
+    Batch, ErrorKind, Mapping, PayloadFormat, Result, Secret, Signal, encode::Encoded, foreign::tell,
+    mapping::Mapper,
 };
 use std::{
     fmt,
@@ -116,7 +117,7 @@ pub fn text(field: &impl fmt::Display) -> String {
 
 fn refresh(secret: &Secret) -> bool {
     secret.refresh().unwrap_or_else(|error| {
-        tracing::warn!(target: "exporters", %error, "a refused secret could not be read again");
+        tell!(%error, "a refused secret could not be read again");
         false
     })
 }

@@ -4,7 +4,6 @@ mod any;
 pub(crate) mod derived;
 mod dropped;
 pub(crate) mod factory;
-pub(crate) mod foreign;
 mod memory;
 mod retry;
 mod transmit;

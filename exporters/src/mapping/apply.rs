@@ -8,11 +8,11 @@ use super::{
 use crate::{
     Attributes, Data, Descriptor, ExponentialHistogram, KeyValue, Metric, Number, Point, ProfileMetrics,
     Scope, Series, Sum,
+    foreign::{quietly, tell},
 };
 use std::{
     borrow::Cow,
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -147,10 +147,8 @@ fn map(wanted: &MetricMapping, metrics: &ProfileMetrics, all: &Arc<Series>) -> O
             Some(metric(wanted, named.unit, named.help, data))
         }
         Source::Computed(compute) => {
-            let value = catch_unwind(AssertUnwindSafe(|| compute(metrics))).unwrap_or_else(|payload| {
-                // What it panicked with may panic when it is dropped.
-                std::mem::forget(payload);
-                tracing::warn!(target: "exporters", metric = &*wanted.name, "the computation of a metric panicked");
+            let value = quietly(|| compute(metrics)).unwrap_or_else(|_panicked| {
+                tell!(metric = &*wanted.name, "the computation of a metric panicked");
                 None
             })?;
             Some(metric(wanted, "", "", gauge(all, value)))

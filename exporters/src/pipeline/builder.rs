@@ -6,6 +6,7 @@ use crate::prometheus::{PrometheusConfig, PrometheusExporter};
 use crate::{
     AnyExporter, Error, ErrorKind, Exporter, KeyValue, Resource, Result,
     config::{Config, Sink},
+    foreign::tell,
     record,
     record::snapshot::IDLE,
     settings::Environment,
@@ -214,7 +215,7 @@ impl Builder {
         // A subscriber of the program's may ask for the profiler.
         drop(current);
         if let Some(error) = missed {
-            tracing::warn!(target: "exporters", %error, "going on without a scrape endpoint");
+            tell!(%error, "going on without a scrape endpoint");
             exit::say(&format!("{error}; going on without it"));
         }
         Ok(Profiler(Some(runtime)))

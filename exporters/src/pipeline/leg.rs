@@ -9,7 +9,7 @@ use super::{
 use crate::{
     AnyExporter, Batch, BatchId, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Mapping,
     ProfileMetrics, Signal,
-    exporter::foreign::{caught, quietly},
+    foreign::{caught, quietly, tell},
     mapping::{Mapped, Mapper},
 };
 use std::{
@@ -271,7 +271,7 @@ impl Leg {
 
     /// Holds a part again that could not go, and all that comes after it.
     fn put_back(&self, part: &Batch, error: Error, trouble: &mut Trouble) {
-        tracing::warn!(target: "exporters", exporter = &*self.name, %error, "an export failed");
+        tell!(exporter = &*self.name, %error, "an export failed");
         let Some(metrics) = part.metrics() else { return };
         let slice = |range: std::ops::Range<usize>| match range.len() == metrics.len() {
             true => metrics.clone(),
@@ -336,7 +336,7 @@ impl Trouble {
     /// Once for a snapshot, which may have been cut down to single items.
     fn log(&mut self, exporter: &str) {
         for (reason, (items, error)) in std::mem::take(&mut self.given_up) {
-            tracing::warn!(target: "exporters", exporter, items, %reason, error, "an export failed; its items are lost");
+            tell!(exporter, items, %reason, error, "an export failed; its items are lost");
         }
     }
 

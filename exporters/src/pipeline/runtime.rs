@@ -137,10 +137,7 @@ impl Runtime {
             let began = Instant::now();
             if began >= next {
                 self.drain(Leg::offer);
-                // Intervals that a suspended machine missed are not made up for. Where draining takes longer than an interval,
-                // others get the collector in between.
-                let ended = Instant::now();
-                next = next.checked_add(self.interval).unwrap_or(next).max(ended + (ended - began));
+                next = next_drain(next, self.interval, began, Instant::now());
             }
         }
     }
@@ -251,10 +248,40 @@ impl Runtime {
     }
 }
 
+/// When to drain again, if it was due at `due` and took from `began` to `ended`. Intervals that a suspended machine missed are
+/// not made up for; where draining takes longer than an interval, others get the collector for as long in between.
+fn next_drain(due: Instant, interval: Duration, began: Instant, ended: Instant) -> Instant {
+    due.checked_add(interval).unwrap_or(due).max(ended + (ended - began))
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(no_thread)
 }
 
 fn no_thread(error: io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "the system gives the profiler no thread").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_drain_is_one_interval_on_unless_the_last_was_late_or_long() {
+        let due = Instant::now();
+        let ms = |ms: u64| Duration::from_millis(ms);
+        let next = |late: u64, took: u64, interval: Duration| {
+            let began = due + ms(late);
+            next_drain(due, interval, began, began + ms(took)) - due
+        };
+        // In step, whatever a drain takes of an interval.
+        assert_eq!([next(0, 0, ms(100)), next(3, 20, ms(100)), next(0, 50, ms(100))], [ms(100); 3]);
+        // Others have the collector for as long as it was kept from them.
+        assert_eq!(next(0, 70, ms(100)), ms(140));
+        assert_eq!(next(0, 5000, ms(1)), ms(10_000));
+        // What was missed is not made up for.
+        assert_eq!(next(3_600_000, 2, ms(100)), ms(3_600_004));
+        // One that never ends.
+        assert_eq!(next(1, 2, Duration::MAX), ms(5));
+    }
 }

@@ -1,6 +1,6 @@
 //! Credentials: who we say we are, as settings have it and as headers have it.
 
-use crate::{Endpoint, Error, ErrorKind, Result, Secret};
+use crate::{Endpoint, Error, ErrorKind, Result, Secret, foreign::tell};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -196,7 +196,7 @@ impl Auth {
         secrets.fold(false, |changed, secret| {
             changed
                 | secret.refresh().unwrap_or_else(|error| {
-                    tracing::warn!(target: "exporters", %error, "a refused secret could not be read again");
+                    tell!(%error, "a refused secret could not be read again");
                     false
                 })
         })

@@ -1,10 +1,11 @@
 //! From a batch to a request.
 
 use super::{HttpConfig, Transformer};
-use crate::{Batch, Error, ErrorKind, Result, encode::Encoded, transport::transmit::payload_headers};
+use crate::{
+    Batch, Error, ErrorKind, Result, encode::Encoded, foreign::quietly, transport::transmit::payload_headers,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::CONTENT_ENCODING};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is sent of a batch.
 #[derive(Debug)]
@@ -48,10 +49,6 @@ pub(super) fn write(
 
 /// The program's own code: it may panic, and that costs this batch alone.
 fn transformed(transformer: &Transformer, metrics: &crate::ProfileMetrics) -> Result<Bytes> {
-    let made = catch_unwind(AssertUnwindSafe(|| transformer(metrics)));
-    made.unwrap_or_else(|panic| {
-        // Dropping it may panic, too.
-        std::mem::forget(panic);
-        Err(Error::new(ErrorKind::Unexpected, "the transformer panicked"))
-    })
+    let panicked = |_| Err(Error::new(ErrorKind::Unexpected, "the transformer panicked"));
+    quietly(|| transformer(metrics)).unwrap_or_else(panicked)
 }

@@ -5,7 +5,7 @@ use super::{
     known::{Ends, Known, Stale},
     wire::{self, Kind, Labels, Name},
 };
-use crate::{Data, Descriptor, Metric, Series};
+use crate::{Data, Descriptor, Metric, Series, foreign::tell};
 use std::{collections::HashSet, sync::Arc};
 
 /// What never changes from page to page.
@@ -194,8 +194,7 @@ fn rename(name: &mut Name, taken: &HashSet<String>, descriptor: &Descriptor) {
         name.unit.clear();
     }
     if number > 1 {
-        tracing::warn!(
-            target: "exporters",
+        tell!(
             metric = ?descriptor.name, wanted, renamed = name.family,
             "another metric has this name in Prometheus already"
         );
@@ -243,9 +242,9 @@ impl Family {
         }
         // Once, not with every page that brings other series.
         if duplicates > self.duplicates {
-            tracing::warn!(
-                target: "exporters",
-                metric = self.name.family, duplicates,
+            tell!(
+                metric = self.name.family,
+                duplicates,
                 "series whose labels are the same in Prometheus are left out"
             );
         }

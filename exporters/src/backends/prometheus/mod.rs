@@ -38,12 +38,13 @@ pub(crate) use render::write;
 
 use crate::{
     Batch, Capability, Error, ErrorKind, Exporter, Health, Info, Mapping, ProfileMetrics, Receipt, Result,
-    Signal, mapping::Mapper,
+    Signal,
+    foreign::{quietly, tell},
+    mapping::Mapper,
 };
 use page::Pages;
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -150,9 +151,9 @@ impl PrometheusExporter {
     /// so that these cost little memory.
     pub fn render(&self, accept: Option<&str>) -> Page {
         self.0.scrapes.fetch_add(1, Relaxed);
-        catch_unwind(AssertUnwindSafe(|| self.page(accept))).unwrap_or_else(|_| {
+        quietly(|| self.page(accept)).unwrap_or_else(|_panicked| {
             self.0.failures.fetch_add(1, Relaxed);
-            tracing::warn!(target: "exporters", "a scrape failed: gathering or an appended hook panicked");
+            tell!("a scrape failed: gathering or an appended hook panicked");
             Page::failed()
         })
     }

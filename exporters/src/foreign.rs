@@ -29,6 +29,15 @@ pub(crate) async fn caught<T, F: Future<Output = T>>(make: impl FnOnce() -> F) -
     answer
 }
 
+/// Has the program's `tracing` subscriber told of something, with what `tracing::warn!` takes after the target. Where the
+/// subscriber panics, it is not told, and nothing else happens.
+macro_rules! tell {
+    ($($event:tt)+) => {
+        _ = $crate::foreign::quietly(|| tracing::warn!(target: "exporters", $($event)+))
+    };
+}
+pub(crate) use tell;
+
 /// Runs a function.
 pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
