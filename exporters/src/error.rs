@@ -91,6 +91,27 @@ impl Error {
         self
     }
 
+    /// Adds of which setting this is and where that stands, unless that is said already; `path` goes before a setting that was
+    /// named without.
+    pub(crate) fn placed(mut self, path: &str, place: Option<impl fmt::Display>) -> Self {
+        let context = &mut self.0.context;
+        if context.iter().any(|(key, _)| *key == "in") {
+            return self;
+        }
+        let setting = match context.iter().position(|(key, _)| *key == "setting") {
+            None => path.to_owned(),
+            Some(at) => match context.remove(at).1 {
+                whole if whole.starts_with(path) => whole,
+                part => format!("{path}.{part}"),
+            },
+        };
+        let error = self.with_context("setting", setting);
+        match place {
+            None => error,
+            Some(place) => error.with_context("in", place),
+        }
+    }
+
     /// Sets the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -89,7 +89,11 @@ fn the_schema_takes_what_is_right_and_nothing_that_is_wrong() {
 #[test]
 fn what_is_wrong_names_file_line_setting_and_cure() {
     for (name, text, parts) in [
-        ("kind", "exporters:\n- type: promtheus", &["did you mean `prometheus`?", "use that_crate as _"][..]),
+        (
+            "kind",
+            "exporters:\n- type: promtheus",
+            &["did you mean `prometheus`?", "use that_crate as _", "setting: exporters[0].type", ".yaml:2"][..],
+        ),
         ("no-kind", "exporters:\n- name: a", &["`type` is required: one of", "prometheus", ".yaml:2"]),
         ("no-map", "exporters:\n- hunter2", &["exporters[0]", ".yaml:2"]),
         ("no-list", "\nexporters: hunter2", &["expected a list of exporters, found text", ".yaml:2"]),
@@ -101,7 +105,27 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
         (
             "remote",
             "exporters: [{ type: prometheus, config: { listen: '0.0.0.0:0' } }]",
-            &["allow_remote", "listen"],
+            &["allow_remote", "listen: 0.0.0.0:0", "setting: exporters[0].config, in: ", ".yaml:1"],
+        ),
+        (
+            "buckets",
+            "exporters:\n- type: memory\n- type: prometheus\n  config:\n    classic_buckets: [0.3]",
+            &["powers of two", "setting: exporters[1].config, in: ", ".yaml:5"],
+        ),
+        (
+            "auth",
+            "exporters:\n- type: http\n  config:\n    endpoint: 'http://h'\n    auth: { type: bearer }",
+            &["needs `auth.token`", "setting: exporters[0].config, in: ", ".yaml:4"],
+        ),
+        (
+            "header",
+            "exporters:\n- type: http\n  config: { endpoint: 'http://h', headers: { a b: hunter2 } }",
+            &["not the name of a header", "setting: exporters[0].config.headers, in: ", ".yaml:3"],
+        ),
+        (
+            "shorthand",
+            "exporters:\n- type: http\n  config: { endpoint: 'http://h', token: hunter2, auth: { token: hunter2 } }",
+            &["both given", "setting: exporters[0].config, in: ", ".yaml:3"],
         ),
         (
             "endpoint",
@@ -112,7 +136,12 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
         (
             "source",
             "exporters: [{ type: http, metrics_mapping: { p95_latency: { unit: ms } }, config: { endpoint: 'http://h' } }]",
-            &["did you mean `p95_latency_ms`?", "metric: p95_latency", "exporters[0].metrics_mapping"],
+            &[
+                "did you mean `p95_latency_ms`?",
+                "metric: p95_latency",
+                "exporters[0].metrics_mapping, in: ",
+                ".yaml:1",
+            ],
         ),
         (
             "twice",
@@ -122,12 +151,12 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
         (
             "zero",
             "exporters: [{ type: http, config: { batch_size: 0, endpoint: 'http://h' } }]",
-            &["at least 1", "exporters[0].batch_size"],
+            &["at least 1", "exporters[0].batch_size, in: ", ".yaml:1"],
         ),
         (
             "two-scrapes",
             "exporters: [{ type: prometheus }, { type: prometheus, name: b }]",
-            &["one scrape endpoint"],
+            &["one scrape endpoint", "setting: exporters[1], in: ", ".yaml:1"],
         ),
         (
             "secret",
@@ -140,6 +169,8 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
         for part in parts {
             assert!(error.contains(part), "{name}: {error} lacks {part:?}");
         }
+        // Told once.
+        assert!(error.matches("setting: ").count() == 1 && error.matches(".yaml:").count() == 1, "{error}");
     }
     let error = Builder::from_file("/nonexistent/exporters.yaml").unwrap_err().to_string();
     assert!(error.contains("/nonexistent/exporters.yaml") && error.contains("not found"), "{error}");

@@ -9,7 +9,7 @@ use crate::{
     backends::KINDS,
     duration,
     exporter::factory::Kinds,
-    settings::{Environment, Node, Origin, Scope},
+    settings::{Environment, Node, Origin, Scope, Wrong},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -90,7 +90,14 @@ impl Config {
         let general: General = Settings { node: general, path: String::new(), scope }.read()?;
         let mut legs = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
-            legs.extend(LegConfig::read(entry, &format!("exporters[{at}]"), kinds, environment)?);
+            let (path, origin) = (format!("exporters[{at}]"), entry.origin.clone());
+            let Some(leg) = LegConfig::read(entry, &path, kinds, environment)? else { continue };
+            if leg.2.is_scrape() && legs.iter().any(|(.., sink): &(_, _, Sink)| sink.is_scrape()) {
+                let message =
+                    "a program has one scrape endpoint; remove one of the exporters of the type `prometheus`";
+                return Err(Wrong::new(message).at(&origin).into_error(&path));
+            }
+            legs.push(leg);
         }
         let running: Vec<String> = legs.iter().map(|(leg, ..)| leg.kind.clone()).collect();
         variables::refuse_unknown(environment, kinds, &running)?;

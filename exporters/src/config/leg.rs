@@ -1,10 +1,12 @@
 //! One entry of `exporters:`: the settings of a leg, and those of its exporter.
 
+#[cfg(feature = "prometheus")]
+use crate::prometheus::PrometheusExporter;
 use crate::{
     AnyExporter, Error, ErrorKind, LegOptions, Mapping, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
-    settings::{Environment, Node, Origin, Scope, Value, Wrong},
+    settings::{Environment, Key, Node, Origin, Scope, Value, Wrong, variable_name},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -72,7 +74,14 @@ pub(crate) enum Sink {
     Exporter(AnyExporter),
     /// Served to whoever asks, not sent.
     #[cfg(feature = "prometheus")]
-    Scrape(crate::prometheus::PrometheusConfig),
+    Scrape(PrometheusExporter),
+}
+
+impl Sink {
+    /// Whether it is one of which there can be only one.
+    pub(super) fn is_scrape(&self) -> bool {
+        !matches!(self, Self::Exporter(_))
+    }
 }
 
 impl LegConfig {
@@ -109,12 +118,11 @@ impl LegConfig {
             ))
             .at(&origin)));
         }
-        let kind = match &entry.take("type") {
+        let (kind, kind_origin) = match &entry.take("type") {
             Some((key, Node { value: Value::Scalar { text, .. }, origin })) if !text.is_empty() => {
-                let kind = text.clone();
                 let node = Node { value: Value::plain(text.clone()), origin: origin.clone() };
                 entry.put(key.clone(), node);
-                kind
+                (text.clone(), key.origin.clone())
             }
             _ => {
                 return Err(at(Wrong::new(format!(
@@ -124,7 +132,7 @@ impl LegConfig {
                 .at(&origin)));
             }
         };
-        let mut config = entry.take("config").map_or_else(|| Node::empty(origin), |(_, node)| node);
+        let mut config = entry.take("config").map_or_else(|| Node::empty(origin.clone()), |(_, node)| node);
         for name in EITHER {
             if let Some((key, node)) = config.take(name) {
                 if entry.has(name) {
@@ -134,39 +142,46 @@ impl LegConfig {
                 entry.put(key, node);
             }
         }
+        let origins: BTreeMap<String, Origin> = entry.origins();
+        let origin_of = |name: &str| origins.get(name).unwrap_or(&origin);
         let scope = Some(Scope::new(environment.clone(), &prefix(&kind)));
         let leg: Self = Settings { node: entry, path: path.to_owned(), scope: scope.clone() }.read()?;
         if !leg.enabled {
             return Ok(None);
         }
-        let too_small = |name| {
-            let error = Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1");
-            error.with_context("setting", format!("{path}.{name}"))
+        let placed = |error: Error, setting: &str, origin: &Origin| {
+            error.placed(&format!("{path}.{setting}"), origin.place())
         };
-        if leg.batch_size == 0 {
-            return Err(too_small("batch_size"));
+        let registration = kinds.find(&kind).map_err(|error| placed(error, "type", &kind_origin))?;
+        for (name, size) in [("batch_size", leg.batch_size), ("queue_size", leg.queue_size)] {
+            if size == 0 {
+                let error = Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1");
+                return Err(placed(error, name, origin_of(name)));
+            }
         }
-        if leg.queue_size == 0 {
-            return Err(too_small("queue_size"));
-        }
-        let mapping = leg
-            .mapping()
-            .map_err(|error| error.with_context("setting", format!("{path}.metrics_mapping")))?;
+        let mapping =
+            leg.mapping().map_err(|error| placed(error, "metrics_mapping", origin_of("metrics_mapping")))?;
+        let origin = config.origin.clone();
         let settings = Settings { node: config, path: format!("{path}.config"), scope };
         let sink = match &*kind {
             #[cfg(feature = "prometheus")]
-            "prometheus" => Sink::Scrape(settings.read()?),
-            _ => Sink::Exporter(kinds.build(&kind, settings)?),
+            "prometheus" => settings
+                .read()
+                .and_then(|config| PrometheusExporter::with_mapping(config, mapping.clone()))
+                .map(Sink::Scrape),
+            _ => registration.build(settings).map(Sink::Exporter),
         };
+        let sink = sink.map_err(|error| placed(error, "config", &origin))?;
         Ok(Some((leg, mapping, sink)))
     }
 
     /// The entry that only variables give.
     pub(super) fn from_variables(kind: &str) -> Node {
-        let mut entry = Node::empty(Origin::Code);
+        let origin = Origin::Variables(format!("{}_", variable_name(&prefix(kind))).into());
+        let mut entry = Node::empty(origin.clone());
         entry.put(
-            crate::settings::Key { name: "type".into(), origin: Origin::Code },
-            Node { value: Value::plain(kind), origin: Origin::Code },
+            Key { name: "type".into(), origin: origin.clone() },
+            Node { value: Value::plain(kind), origin },
         );
         entry
     }

@@ -42,6 +42,6 @@ impl AnyExporter {
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) where there is no such kind, or a setting is wrong.
     pub fn of_kind(kind: &str, settings: Settings) -> Result<Self> {
-        Kinds::registered(KINDS)?.build(kind, settings)
+        Kinds::registered(KINDS)?.find(kind)?.build(settings)
     }
 }

@@ -58,6 +58,14 @@ impl Registration {
         Self { kind, place: (path, file, line), build }
     }
 
+    /// An exporter.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where the settings are wrong.
+    pub(crate) fn build(&self, settings: Settings) -> Result<AnyExporter> {
+        (self.build)(settings)
+    }
+
     fn place(&self) -> String {
         let (path, file, line) = self.place;
         format!("{path} ({file}:{line})")
@@ -98,15 +106,13 @@ impl Kinds {
         self.0.iter().map(|registration| registration.kind).collect()
     }
 
-    /// An exporter of `kind`.
+    /// What makes exporters of `kind`.
     ///
     /// # Errors
-    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where there is no such kind, or its settings are wrong.
-    pub(crate) fn build(&self, kind: &str, settings: Settings) -> Result<AnyExporter> {
-        match self.0.iter().find(|registration| registration.kind == kind) {
-            Some(registration) => (registration.build)(settings),
-            None => Err(self.unknown(kind)),
-        }
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where there is no such kind.
+    pub(crate) fn find(&self, kind: &str) -> Result<&'static Registration> {
+        let found = self.0.iter().find(|registration| registration.kind == kind);
+        found.copied().ok_or_else(|| self.unknown(kind))
     }
 
     fn unknown(&self, kind: &str) -> Error {
@@ -148,8 +154,8 @@ mod tests {
     fn build(kind: &str, variables: &[(&str, &str)]) -> Result<AnyExporter> {
         let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
         let scope = Some(Scope::new(environment, &format!("PROFILING_{kind}")));
-        Kinds::registered(&[])?
-            .build(kind, Settings { node: Node::empty(Origin::Code), path: String::new(), scope })
+        let settings = Settings { node: Node::empty(Origin::Code), path: String::new(), scope };
+        Kinds::registered(&[])?.find(kind)?.build(settings)
     }
 
     #[test]

@@ -117,14 +117,7 @@ impl Builder {
                     builder = builder.exporter_with(exporter, LegOptions { mapping, ..leg.options() });
                 }
                 #[cfg(feature = "prometheus")]
-                Sink::Scrape(config) if builder.prometheus.is_none() => {
-                    builder.prometheus = Some(PrometheusExporter::with_mapping(config, mapping)?);
-                }
-                #[cfg(feature = "prometheus")]
-                Sink::Scrape(_) => {
-                    let message = "a program has one scrape endpoint; remove one of the exporters of the type `prometheus`";
-                    return Err(Error::new(ErrorKind::ConfigInvalid, message));
-                }
+                Sink::Scrape(exporter) => builder.prometheus = Some(exporter),
             }
         }
         #[cfg(feature = "prometheus")]

@@ -1,6 +1,6 @@
 //! The tree that settings are, each part with the place it came from.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// A part of the settings. Its `Debug` shows the shape, never a value.
 #[derive(Clone)]
@@ -37,7 +37,16 @@ pub(crate) enum Origin {
         line: usize,
     },
     Variable(Arc<str>),
+    /// Those whose names begin so.
+    Variables(Arc<str>),
     Code,
+}
+
+impl Origin {
+    /// What a person is told of it: nothing of the program, which knows.
+    pub(crate) fn place(&self) -> Option<&Self> {
+        Some(self).filter(|origin| **origin != Self::Code)
+    }
 }
 
 impl fmt::Display for Origin {
@@ -45,6 +54,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File { file, line } => write!(f, "{file}:{line}"),
             Self::Variable(name) => write!(f, "the variable {name}"),
+            Self::Variables(prefix) => write!(f, "the variables {prefix}…"),
             Self::Code => f.write_str("the program"),
         }
     }
@@ -85,6 +95,12 @@ impl Node {
     /// Whether a mapping has `key`.
     pub(crate) fn has(&self, key: &str) -> bool {
         matches!(&self.value, Value::Map(entries) if entries.iter().any(|(other, _)| other.name == key))
+    }
+
+    /// Where each key of a mapping stands.
+    pub(crate) fn origins(&self) -> BTreeMap<String, Origin> {
+        let Value::Map(entries) = &self.value else { return BTreeMap::new() };
+        entries.iter().map(|(key, _)| (key.name.clone(), key.origin.clone())).collect()
     }
 
     /// Adds to a mapping.

@@ -75,9 +75,9 @@ impl Wrong {
         if !place.is_empty() {
             error = error.with_context("setting", place);
         }
-        match self.origin {
-            Some(Origin::Code) | None => error,
-            Some(origin) => error.with_context("in", origin),
+        match self.origin.as_ref().and_then(Origin::place) {
+            None => error,
+            Some(place) => error.with_context("in", place),
         }
     }
 }

@@ -241,7 +241,7 @@ mod tests {
     fn the_environment_alone_makes_an_exporter() {
         let http = crate::exporter::factory::Kinds::registered(crate::backends::KINDS).unwrap();
         let variables = [ENDPOINT, ("PROFILING_HTTP_TOKEN", "hunter2"), ("PROFILING_HTTP_FORMAT", "json")];
-        let exporter = http.build("http", settings(&variables)).unwrap();
+        let exporter = http.find("http").unwrap().build(settings(&variables)).unwrap();
         let shown = format!("{exporter:?}");
         assert!(shown.contains("token: Some([REDACTED])") && !shown.contains("hunter2"), "{shown}");
     }
