@@ -42,8 +42,8 @@ pub use layers::{RetryLayer, TimeoutLayer};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
 pub use pipeline::{
-    Builder, Ledger, LegOptions, LegPatch, LegReport, Profiler, Report, ShutdownReport, TestProfiler, init,
-    report, test,
+    BufferStats, Builder, LastExport, Ledger, LegHandle, LegOptions, LegPatch, LegReport, Profiler, Report,
+    ShutdownReport, TestProfiler, init, report, test,
 };
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;

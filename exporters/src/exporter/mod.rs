@@ -5,12 +5,14 @@ pub(crate) mod derived;
 mod dropped;
 pub(crate) mod factory;
 mod memory;
+mod outcome;
 mod retry;
 mod transmit;
 
 pub use any::{AnyExporter, Layer};
 pub use dropped::{DropReason, Dropped};
 pub use memory::MemoryExporter;
+pub(crate) use outcome::LastOutcome;
 pub use retry::{BackoffStrategy, RetryConfig};
 pub use transmit::{Payload, Transmit};
 
@@ -36,7 +38,8 @@ pub trait Exporter: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// What [`ErrorKind`](crate::ErrorKind) says; nothing of the batch has been taken then, or its fate is unknown.
     fn export(&self, batch: Batch) -> impl Future<Output = Result<Receipt>> + Send;
-    /// Asks whether the backend is there.
+    /// Asks whether the backend is there. What has no way to ask says [`Healthy`](Health::Healthy): what came of the last export is
+    /// remembered by [`AnyExporter`].
     fn health(&self) -> impl Future<Output = Health> + Send;
     /// Sends what is held back.
     ///

@@ -1,7 +1,7 @@
 //! The end of the program: what was recorded still goes out, within a bounded time, also when nobody kept the handle.
 
 use super::{current, report};
-use crate::record::fork;
+use crate::{foreign::quietly, record::fork};
 use std::{
     io::{self, IsTerminal, Write},
     panic::catch_unwind,
@@ -55,5 +55,5 @@ extern "C" fn at_exit() {
 
 /// A line on standard error.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "exporters: {line}");
+    let _ = quietly(|| eprintln!("exporters: {line}"));
 }

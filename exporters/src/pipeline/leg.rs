@@ -1,21 +1,21 @@
 //! One exporter with its queue, its task, and the books of what it was given.
 
 use super::{
-    Ledger, LegOptions, LegPatch,
+    BufferStats, LastExport, Ledger, LegOptions, LegPatch,
     parts::Parts,
     queue::{Queue, Waiting},
     request::{Done, Request},
+    voice::Voice,
 };
 use crate::{
-    AnyExporter, Batch, BatchId, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Mapping,
-    ProfileMetrics, Signal,
-    foreign::{caught, quietly, tell},
+    AnyExporter, Batch, BatchId, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Health,
+    Mapping, ProfileMetrics, Receipt, Signal,
+    foreign::{caught, quietly},
     mapping::{Mapped, Mapper},
 };
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -53,17 +53,31 @@ struct Work {
     called: bool,
     /// The backend asked to be left alone until then.
     paused_until: Option<Instant>,
+    last_export: Option<LastExport>,
+    /// What the latest attempts came to.
+    outcome: Outcome,
 }
 
-/// What went wrong since somebody asked.
+#[derive(Debug, Default)]
+enum Outcome {
+    #[default]
+    Well,
+    /// All that waited went, but not all as it should.
+    Partly(Error),
+    /// Some of it is held.
+    Down(Error),
+}
+
+/// What went wrong.
 #[derive(Debug, Default)]
 struct Trouble {
-    /// Items were given up.
+    /// Items were given up since somebody asked.
     lost: Option<Error>,
     /// Items are held that could not go.
     down: Option<Error>,
-    /// How many of the snapshot that is being sent were given up, and for which error first.
-    given_up: BTreeMap<DropReason, (usize, String)>,
+    /// In this round, not all went as it should.
+    partly: Option<Error>,
+    voice: Voice,
 }
 
 impl Leg {
@@ -78,6 +92,8 @@ impl Leg {
             held_up: false,
             called: false,
             paused_until: None,
+            last_export: None,
+            outcome: Outcome::Well,
         };
         let (wake, mapper, deadline) = (Notify::new(), OnceLock::new(), Deadline::open());
         Self { exporter, name: name.into(), instance, work: Mutex::new(work), wake, deadline, mapper }
@@ -93,6 +109,29 @@ impl Leg {
 
     pub(super) fn ledger(&self) -> Ledger {
         self.work().ledger
+    }
+
+    pub(super) fn last_export(&self) -> Option<LastExport> {
+        self.work().last_export
+    }
+
+    pub(super) fn health(&self) -> Health {
+        match &self.work().outcome {
+            Outcome::Well => Health::Healthy,
+            Outcome::Partly(error) => Health::Degraded(error.clone()),
+            Outcome::Down(error) => Health::Unhealthy(error.clone()),
+        }
+    }
+
+    pub(super) fn buffer_stats(&self) -> BufferStats {
+        let Work { queue, options, ledger, .. } = &*self.work();
+        BufferStats {
+            items: queue.size(),
+            size: options.queue_size,
+            snapshots: queue.len(),
+            merged: ledger.merged,
+            overflowed: ledger.dropped.of(DropReason::Overflow),
+        }
     }
 
     /// Changes settings, for the next batch.
@@ -158,7 +197,7 @@ impl Leg {
             // Everyone who asks is told.
             let told = match requests.is_empty() {
                 true => None,
-                false => std::mem::take(&mut trouble).tell(),
+                false => trouble.lost.take().or_else(|| trouble.down.clone()),
             };
             let mut stop = false;
             for request in requests {
@@ -187,16 +226,26 @@ impl Leg {
         trouble.down = self.work().pause().map(|left| {
             Error::new(ErrorKind::RateLimited, "the backend asked to be left alone").with_retry_after(left)
         });
-        let waiting = if trouble.down.is_some() { 0 } else { waiting };
+        if trouble.down.is_some() {
+            return self.work().held_up = true;
+        }
+        trouble.partly = None;
         for _ in 0..waiting {
             let Some(next) = self.work().queue.pop() else { break };
             self.send(next, trouble).await;
-            trouble.log(&self.name);
             if trouble.down.is_some() {
                 break;
             }
         }
-        self.work().held_up = trouble.down.is_some();
+        let (down, partly) = (trouble.down.clone(), trouble.partly.take());
+        trouble.voice.speak(&self.name, down.is_none() && partly.is_none());
+        let mut work = self.work();
+        work.held_up = down.is_some();
+        work.outcome = match (down, partly) {
+            (Some(error), _) => Outcome::Down(error),
+            (None, Some(error)) => Outcome::Partly(error),
+            (None, None) => Outcome::Well,
+        };
     }
 
     /// Sends a snapshot in as many batches as it takes.
@@ -218,8 +267,9 @@ impl Leg {
         let Some(waiting) = self.mapped(waiting, capability.mapping) else { return };
         let mut parts = Parts::new(whole(waiting));
         while let Some(part) = parts.next(self.batch_size(capability)) {
+            let began = Instant::now();
             match caught(|| self.exporter.export(part.clone())).await {
-                Ok(Ok(receipt)) => self.work().ledger.settle(part.len(), &receipt),
+                Ok(Ok(receipt)) => self.settle(&part, &receipt, began.elapsed(), trouble),
                 Ok(Err(error)) => match error.kind() {
                     ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => {}
                     // A breaker that is open sent nothing, and will close.
@@ -262,16 +312,37 @@ impl Leg {
         limits.into_iter().flatten().min().unwrap_or(usize::MAX)
     }
 
+    /// Somebody answered for a part.
+    fn settle(&self, part: &Batch, receipt: &Receipt, duration: Duration, trouble: &mut Trouble) {
+        let mut work = self.work();
+        let before = work.ledger;
+        work.ledger.settle(part.len(), receipt);
+        let of = |count: fn(&Ledger) -> u64| count(&work.ledger) - count(&before);
+        let (items, at) = (of(|ledger| ledger.exported) as usize, SystemTime::now());
+        for (count, message) in [
+            (of(|ledger| ledger.rejected), "the backend refused items of a batch that it took"),
+            (of(|ledger| ledger.dead_lettered), "items were put aside as dead letters"),
+            (of(|ledger| ledger.by_fallback), "a fallback took the items"),
+        ] {
+            if count > 0 {
+                let error = Error::new(ErrorKind::Rejected, message).with_context("items", count);
+                trouble.partly.get_or_insert(error);
+            }
+        }
+        work.last_export = Some(LastExport { at, items, bytes: receipt.bytes, duration });
+    }
+
     /// Trying again would not help.
     fn lose(&self, part: &Batch, reason: DropReason, error: Error, trouble: &mut Trouble) {
         self.work().ledger.give_up(part.len(), reason);
-        trouble.given_up.entry(reason).or_insert_with(|| (0, error.to_string())).0 += part.len();
+        trouble.voice.failed(&error, part.len());
+        trouble.partly.get_or_insert_with(|| error.clone());
         trouble.lost.get_or_insert(error);
     }
 
     /// Holds a part again that could not go, and all that comes after it.
     fn put_back(&self, part: &Batch, error: Error, trouble: &mut Trouble) {
-        tell!(exporter = &*self.name, %error, "an export failed");
+        trouble.voice.failed(&error, 0);
         let Some(metrics) = part.metrics() else { return };
         let slice = |range: std::ops::Range<usize>| match range.len() == metrics.len() {
             true => metrics.clone(),
@@ -329,19 +400,6 @@ impl Work {
         let absorbed = self.queue.shrink(limit);
         self.ledger.merge(absorbed.merged);
         self.ledger.give_up(absorbed.left_out, DropReason::Overflow);
-    }
-}
-
-impl Trouble {
-    /// Once for a snapshot, which may have been cut down to single items.
-    fn log(&mut self, exporter: &str) {
-        for (reason, (items, error)) in std::mem::take(&mut self.given_up) {
-            tell!(exporter, items, %reason, error, "an export failed; its items are lost");
-        }
-    }
-
-    fn tell(self) -> Option<Error> {
-        self.lost.or(self.down)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod exit;
+mod handle;
 mod ledger;
 mod leg;
 mod options;
@@ -11,8 +12,10 @@ mod report;
 mod request;
 mod runtime;
 mod test_profiler;
+mod voice;
 
 pub use builder::Builder;
+pub use handle::{BufferStats, LastExport, LegHandle};
 pub use ledger::Ledger;
 pub use options::{LegOptions, LegPatch};
 pub use report::{Report, report};
@@ -121,6 +124,12 @@ impl Profiler {
     /// at any moment, also after [`shutdown`](Self::shutdown).
     pub fn ledger(&self) -> Vec<(String, Ledger)> {
         self.0.as_ref().map(|runtime| runtime.ledger()).unwrap_or_default()
+    }
+
+    /// The exporter called `name`: its health, its latest export, and what waits for it. `None` where none is called that, and in
+    /// the child of a fork.
+    pub fn leg(&self, name: &str) -> Option<LegHandle> {
+        self.0.as_ref()?.leg(name).map(LegHandle)
     }
 
     /// Changes settings of the exporter called `leg`, from its next batch on.

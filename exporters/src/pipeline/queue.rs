@@ -32,6 +32,11 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// How many items wait; a snapshot without any counts as one.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
     /// Whether more waits than `limit` items.
     pub(super) fn is_over(&self, limit: usize) -> bool {
         self.size > limit

@@ -198,12 +198,17 @@ impl Runtime {
         self.legs.iter().map(|leg| (leg.name().to_owned(), leg.ledger())).collect()
     }
 
+    pub(super) fn leg(&self, name: &str) -> Option<Arc<Leg>> {
+        let mut legs = self.legs.iter().filter(|_| !self.abandoned.load(Relaxed));
+        legs.find(|leg| leg.name() == name).cloned()
+    }
+
     pub(super) fn update_config(&self, name: &str, patch: &LegPatch) -> Result<()> {
         patch.check().map_err(|error| error.with_context("exporter", name))?;
         if self.abandoned.load(Relaxed) {
             return Ok(());
         }
-        if let Some(leg) = self.legs.iter().find(|leg| leg.name() == name) {
+        if let Some(leg) = self.leg(name) {
             leg.update(patch);
             return Ok(());
         }

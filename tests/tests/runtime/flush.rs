@@ -119,12 +119,12 @@ fn what_no_retry_would_cure_is_dropped_and_told() {
 #[test]
 fn a_flush_that_fails_says_whose_it_was_and_why() {
     let _alone = alone();
-    let gate = Gate::default();
     let rejected = "rejected: as the test has it, endpoint: there, exporter: first: the cause";
     let stalled = "timeout: the exporter was not done at the deadline, exporter: first";
+    let gate = Gate::default();
     for (step, deadline, expected) in [
-        (Step::Fail(ErrorKind::Rejected), LONG, rejected),
         (Step::Wait(gate.clone()), Duration::ZERO, stalled),
+        (Step::Fail(ErrorKind::Rejected), LONG, rejected),
     ] {
         let first = LegOptions::default().with_name("first");
         let builder = Profiler::builder().exporter_with(Scripted::new("scripted", [step]), first);

@@ -283,7 +283,7 @@ fn everyone_who_asks_is_told_all_of_it() {
     with_leg(&backend, LegOptions::default(), async |leg| {
         let first = leg.request(&Arc::new(snapshot(items(1))), false);
         let second = flush(leg, &[]).await.unwrap_err();
-        let first = first.wait(Instant::now()).unwrap_err();
+        let first = first.wait(std::time::Instant::now()).unwrap_err();
         for error in [first, second] {
             assert_eq!(error.to_string(), "rejected: as the test has it, endpoint: there: the cause");
         }
@@ -341,17 +341,22 @@ fn labels_are_added_to_what_the_exporter_asks_for() {
 }
 
 #[test]
-fn a_snapshot_that_is_lost_item_by_item_is_told_of_once() {
-    let backend = Backend::new([Answer::TooLarge(None); 100]);
-    with_leg(&backend, LegOptions::default(), async |leg| {
-        leg.work().ledger.accept(20);
-        let metrics = Arc::new(snapshot(items(20)));
-        let mut trouble = Trouble::default();
-        leg.send(Waiting { metrics, id: None, mapped: false }, &mut trouble).await;
-        let told: Vec<_> = trouble.given_up.iter().map(|(reason, (items, _))| (*reason, *items)).collect();
-        assert_eq!(told, [(DropReason::TooLarge, 20)]);
-        trouble.log("leg");
-        assert!(trouble.given_up.is_empty());
+fn a_handle_tells_how_it_is() {
+    let answers = [Answer::Fail(ErrorKind::Unavailable), Answer::Take, Answer::Reject(2), Answer::Take];
+    with_leg(&Backend::new(answers), LegOptions::default(), async |leg| {
+        assert!(leg.health().is_healthy() && leg.last_export().is_none());
+        flush(leg, &items(5)).await.unwrap_err();
+        assert!(matches!(leg.health(), Health::Unhealthy(error) if error.kind() == ErrorKind::Unavailable));
+        assert!(leg.last_export().is_none());
+        let stats = leg.buffer_stats();
+        assert_eq!((stats.items, stats.snapshots, stats.size), (5, 1, 1000));
+        assert!((stats.usage() - 0.005).abs() < 1e-9);
+        flush(leg, &items(3)).await.unwrap();
+        assert_eq!(leg.last_export().map(|last| last.items), Some(1));
+        assert!(matches!(leg.health(), Health::Degraded(error) if error.to_string().contains("items: 2")));
+        flush(leg, &items(4)).await.unwrap();
+        assert!(leg.health().is_healthy());
+        assert_eq!(leg.last_export().map(|last| last.items), Some(4));
     });
 }
 

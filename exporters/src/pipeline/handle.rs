@@ -1,0 +1,93 @@
+//! What a running exporter can be asked: `profiler.leg("primary")`.
+
+use super::{Ledger, leg::Leg};
+use crate::{DropReason, Health};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// One exporter of a profiler, while it runs and after.
+///
+/// ```
+/// # use exporters::{MemoryExporter, Profiler};
+/// # use std::time::Duration;
+/// # fn main() -> Result<(), exporters::Error> {
+/// let profiler = Profiler::builder().exporter(MemoryExporter::new()).start()?;
+/// profiler.flush(Duration::from_secs(5))?;
+/// let memory = profiler.leg("memory").expect("it was added above");
+/// assert!(memory.health().is_healthy() && memory.last_export().is_some());
+/// # profiler.shutdown(Duration::from_secs(5)).into_result() }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LegHandle(pub(super) Arc<Leg>);
+
+/// The latest batch that a backend answered for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LastExport {
+    /// When it answered.
+    pub at: SystemTime,
+    /// Items it took.
+    pub items: usize,
+    /// Bytes sent, after compression; 0 where the exporter does not say.
+    pub bytes: usize,
+    /// From giving the batch to the exporter to its answer.
+    pub duration: Duration,
+}
+
+/// What waits to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct BufferStats {
+    /// Items that wait.
+    pub items: usize,
+    /// How many may wait before they are sent at once, or merged where they cannot be: `queue_size`.
+    pub size: usize,
+    /// Snapshots that wait.
+    pub snapshots: usize,
+    /// Items that were merged with later ones since the start.
+    pub merged: u64,
+    /// Items that were given up since the start because there was no room.
+    pub overflowed: u64,
+}
+
+impl BufferStats {
+    /// How much of the room is used: 1 is all. It can be more, since one snapshot may always wait.
+    pub fn usage(&self) -> f64 {
+        self.items as f64 / self.size.max(1) as f64
+    }
+}
+
+impl LegHandle {
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// What became of everything that it was given.
+    pub fn ledger(&self) -> Ledger {
+        self.0.ledger()
+    }
+
+    /// The latest batch that its backend answered for; `None` before the first.
+    pub fn last_export(&self) -> Option<LastExport> {
+        self.0.last_export()
+    }
+
+    /// Items that its mapping, or a filter, leaves out.
+    pub fn filtered_count(&self) -> u64 {
+        self.ledger().dropped.of(DropReason::Filtered)
+    }
+
+    /// What came of its latest attempt: [`Unhealthy`](Health::Unhealthy) where that failed, [`Degraded`](Health::Degraded) where it
+    /// lost items or a fallback had to take them. Asks nobody.
+    pub fn health(&self) -> Health {
+        self.0.health()
+    }
+
+    /// What waits to be sent.
+    pub fn buffer_stats(&self) -> BufferStats {
+        self.0.buffer_stats()
+    }
+}
