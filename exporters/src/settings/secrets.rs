@@ -3,27 +3,27 @@
 use super::{
     de::De,
     node::{Key, Node, Origin, Value},
-    scope::{Environment, variable_name},
+    scope::{Scope, variable_name},
     wrong::Wrong,
 };
 use serde::Deserialize;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Where they are.
 const SECRETS_DIR: &str = "/run/secrets";
 
 /// The secret called so: a file in the secrets directory, or the variable of that name.
-pub(super) fn by_name(node: Node, environment: Option<&Environment>) -> Result<Node, Wrong> {
+pub(super) fn by_name(node: Node, scope: &Scope) -> Result<Node, Wrong> {
     let origin = node.origin.clone();
-    let name = String::deserialize(De::new(node, None))?;
+    let name = String::deserialize(De::new(node, scope.without_variables()))?;
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
         return Err(
             Wrong::new("the name of a secret is the name of a file in the secrets directory").at(&origin)
         );
     }
-    let variable = |name: &str| environment.and_then(|environment| environment.get(name)).map(str::to_owned);
-    let directory = variable("PROFILING_SECRETS_DIR").unwrap_or_else(|| SECRETS_DIR.to_owned());
-    let file = Path::new(&directory).join(&name);
+    let variable = |name: &str| scope.environment.get(name).map(str::to_owned);
+    let directory = variable("PROFILING_SECRETS_DIR").map_or_else(|| SECRETS_DIR.into(), PathBuf::from);
+    let file = directory.join(&name);
     if file.exists() {
         let text = Value::Scalar { text: file.to_string_lossy().into_owned(), plain: false };
         let key = Key { name: "file".into(), origin: origin.clone() };
@@ -37,8 +37,13 @@ pub(super) fn by_name(node: Node, environment: Option<&Environment>) -> Result<N
         Some(text) => {
             Ok(Node { value: Value::Scalar { text, plain: false }, origin: Origin::Variable(named.into()) })
         }
+        // What stands there may be the secret itself, by mistake: it is not repeated, whatever it looks like.
         None => {
-            let message = format!("there is neither the file {} nor the variable {named}", file.display());
+            let (characters, dir) = (name.chars().count(), directory.display());
+            let message = format!(
+                "there is no secret of the name that stands here ({characters} characters), neither a file in {dir} nor a variable \
+                 (in upper case, with `_` for all but letters and digits); a secret itself belongs into the setting without `_secret`"
+            );
             Err(Wrong::new(message).at(&origin))
         }
     }
