@@ -3,9 +3,11 @@
 //! The layer that is added last sees a batch first. A layer names no backend, waits no longer than a batch's
 //! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
 
+mod monitor;
 mod retry;
 mod timeout;
 
+pub use monitor::{Alert, AlertConfig, AlertKind, MonitorConfig, MonitorLayer, MonitorStats};
 pub use retry::RetryLayer;
 pub use timeout::TimeoutLayer;
 

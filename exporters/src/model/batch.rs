@@ -11,6 +11,7 @@ pub struct Batch {
     signal: Signal,
     range: Range<usize>,
     deadline: Deadline,
+    backlog: usize,
 }
 
 /// The data of a [`Batch`].
@@ -51,7 +52,7 @@ impl Batch {
             Signal::Metrics(metrics) => metrics.len(),
             Signal::Spans(spans) => spans.len(),
         };
-        Self { id, signal, range: 0..len, deadline: Deadline::NEVER }
+        Self { id, signal, range: 0..len, deadline: Deadline::NEVER, backlog: 0 }
     }
 
     /// Sets when there is no more time for it. Its parts share it.
@@ -65,6 +66,18 @@ impl Batch {
     /// passed.
     pub fn deadline(&self) -> &Deadline {
         &self.deadline
+    }
+
+    /// Sets how many items wait behind it.
+    #[must_use]
+    pub fn with_backlog(mut self, items: usize) -> Self {
+        self.backlog = items;
+        self
+    }
+
+    /// How many items waited behind it when it was sent.
+    pub fn backlog(&self) -> usize {
+        self.backlog
     }
 
     /// Its identity.

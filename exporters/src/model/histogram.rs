@@ -103,6 +103,30 @@ fn ceil_half(n: i32) -> i32 {
 }
 
 impl ExponentialHistogram {
+    /// None yet, at this scale.
+    pub(crate) fn at_scale(scale: i8) -> Self {
+        Self { scale, ..Self::default() }
+    }
+
+    /// Adds a value; one that is no number, or negative, is left out.
+    pub(crate) fn record(&mut self, value: f64) {
+        if !(0.0..f64::INFINITY).contains(&value) {
+            return;
+        }
+        let mut one = Self { scale: self.scale, sum: value, max: Some(value), ..Self::default() };
+        match value <= self.zero_threshold.max(f64::MIN_POSITIVE) {
+            true => one.zero_count = 1,
+            false => {
+                let near = (value.log2() * f64::from(self.scale).exp2()).ceil() as i32;
+                // Rounding may have missed the bucket by one.
+                let fits = |index: &i32| bound(self.scale, *index) >= value;
+                let offset = [near - 1, near].into_iter().find(fits).unwrap_or(near + 1);
+                one.positive = Buckets { offset, counts: vec![1] };
+            }
+        }
+        self.merge(&one);
+    }
+
     /// How many values were recorded.
     pub fn count(&self) -> u64 {
         self.zero_count + self.positive.counts.iter().sum::<u64>()
@@ -207,6 +231,20 @@ mod tests {
         assert_eq!(h.positive.iter().collect::<Vec<_>>(), [(-3, 1), (5, 3), (9, 4)]);
         assert_eq!(h.count(), 8);
         assert_eq!(h.count_at_most(bound(3, 5)), 4);
+    }
+
+    #[test]
+    fn a_value_is_in_its_bucket() {
+        for index in -200..200 {
+            let [mut on, mut above] = [(); 2].map(|()| ExponentialHistogram::at_scale(3));
+            on.record(bound(3, index));
+            above.record(bound(3, index) * 1.000_001);
+            assert_eq!(on.positive.iter().collect::<Vec<_>>(), [(index, 1)]);
+            assert_eq!(above.positive.iter().collect::<Vec<_>>(), [(index + 1, 1)]);
+        }
+        let mut h = ExponentialHistogram::at_scale(3);
+        [0.0, -1.0, f64::NAN, f64::INFINITY, 2.0, 8.0].into_iter().for_each(|value| h.record(value));
+        assert_eq!((h.count(), h.zero_count, h.sum, h.max), (3, 1, 10.0, Some(8.0)));
     }
 
     #[test]

@@ -251,8 +251,10 @@ impl Leg {
     /// Sends a snapshot in as many batches as it takes.
     async fn send(&self, mut waiting: Waiting, trouble: &mut Trouble) {
         let id = waiting.id.take().unwrap_or_else(|| self.next_id());
+        let backlog = self.work().queue.size();
         let whole = |waiting: Waiting| {
-            Batch::new(id, Signal::Metrics(waiting.metrics)).with_deadline(self.deadline.clone())
+            let whole = Batch::new(id, Signal::Metrics(waiting.metrics));
+            whole.with_deadline(self.deadline.clone()).with_backlog(backlog)
         };
         let capability = match quietly(|| self.exporter.capability()) {
             Ok(capability) if capability.metrics => capability,

@@ -1,0 +1,265 @@
+//! What a monitor has seen, and how it is told: as statistics, and as metrics by OpenTelemetry's conventions.
+
+use super::MonitorConfig;
+use crate::{
+    Attributes, Data, Descriptor, ExponentialHistogram, Info, KeyValue, Metric, Number, Point,
+    ProfileMetrics, Resource, Scope, Series, Sum,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+
+/// How long an export counts among the latest ones, and how many there are at most.
+const RECENT: (Duration, usize) = (Duration::from_secs(300), 1000);
+/// Of fewer, no rate and no percentile is told.
+const ENOUGH: usize = 5;
+/// Buckets an octave: 2^3, as calls have.
+const SCALE: i8 = 3;
+
+/// What a [`MonitorLayer`](super::MonitorLayer) has seen.
+///
+/// Latencies and the success rate are of the latest exports: of five minutes, and at least five; else `None`, as is what is not
+/// tracked.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct MonitorStats {
+    /// Exports that have ended.
+    pub exports: u64,
+    /// Those that failed, wholly or in part.
+    pub failures: u64,
+    /// Failures by kind: `error.type`.
+    pub errors: BTreeMap<&'static str, u64>,
+    /// Items that arrived.
+    pub items: u64,
+    /// Items that did not, for whatever reason.
+    pub failed_items: u64,
+    /// Bytes sent, after compression.
+    pub bytes: u64,
+    /// Half of the exports took no longer.
+    pub latency_p50: Option<Duration>,
+    /// 95 % of the exports took no longer.
+    pub latency_p95: Option<Duration>,
+    /// 99 % of the exports took no longer.
+    pub latency_p99: Option<Duration>,
+    /// The share of exports that succeeded wholly, in percent.
+    pub success_rate_percent: Option<f64>,
+    /// Items that waited behind the latest batch.
+    pub queue_depth: Option<usize>,
+}
+
+/// How an export ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) spans: bool,
+    pub(super) items: usize,
+    /// Of these: did not arrive though others did.
+    pub(super) failed: usize,
+    pub(super) error: Option<&'static str>,
+    pub(super) bytes: usize,
+    pub(super) backlog: usize,
+    pub(super) duration: Duration,
+}
+
+/// A sum since the start, and since it was last reported.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    total: u64,
+    change: u64,
+}
+
+impl Count {
+    fn add(&mut self, count: usize) {
+        self.total += count as u64;
+        self.change += count as u64;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Books {
+    start: SystemTime,
+    reported: SystemTime,
+    durations: BTreeMap<Option<&'static str>, (ExponentialHistogram, ExponentialHistogram)>,
+    /// By signal, whether spans, and error.
+    items: BTreeMap<(bool, Option<&'static str>), Count>,
+    errors: BTreeMap<&'static str, u64>,
+    exports: Count,
+    failures: u64,
+    bytes: Count,
+    backlog: Option<usize>,
+    recent: VecDeque<(Instant, Duration, bool)>,
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        let now = SystemTime::now();
+        let (durations, items, errors, recent) = Default::default();
+        let (exports, bytes) = (Count::default(), Count::default());
+        let (start, reported) = (now, now);
+        Self { start, reported, durations, items, errors, exports, failures: 0, bytes, backlog: None, recent }
+    }
+}
+
+impl Books {
+    pub(super) fn add(&mut self, ended: Ended, config: &MonitorConfig) {
+        let Ended { spans, items, failed, error, bytes, backlog, duration } = ended;
+        self.exports.add(1);
+        self.failures += u64::from(error.is_some());
+        let failed = if error.is_some() && failed == 0 { items } else { failed };
+        for (count, error) in [(items - failed.min(items), None), (failed, error)] {
+            if count > 0 {
+                self.items.entry((spans, error)).or_default().add(count);
+            }
+        }
+        if config.track_errors
+            && let Some(error) = error
+        {
+            *self.errors.entry(error).or_default() += 1;
+        }
+        if config.track_export_size {
+            self.bytes.add(bytes);
+        }
+        if config.track_queue_depth {
+            self.backlog = Some(backlog);
+        }
+        if config.track_export_latency {
+            let none = || (ExponentialHistogram::at_scale(SCALE), ExponentialHistogram::at_scale(SCALE));
+            let (total, change) = self.durations.entry(error).or_insert_with(none);
+            [total, change].into_iter().for_each(|histogram| histogram.record(duration.as_secs_f64()));
+        }
+        if self.recent.len() >= RECENT.1 {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((Instant::now(), duration, error.is_none()));
+    }
+
+    pub(super) fn stats(&mut self, config: &MonitorConfig) -> MonitorStats {
+        let now = Instant::now();
+        while self.recent.front().is_some_and(|(at, ..)| now.duration_since(*at) > RECENT.0) {
+            self.recent.pop_front();
+        }
+        let mut latencies: Vec<Duration> = match config.track_export_latency && self.recent.len() >= ENOUGH {
+            true => self.recent.iter().map(|(_, duration, _)| *duration).collect(),
+            false => Vec::new(),
+        };
+        latencies.sort_unstable();
+        // The nearest rank.
+        let percentile = |q: f64| {
+            let rank = (q * latencies.len() as f64).ceil() as usize;
+            latencies.get(rank.max(1) - 1).copied()
+        };
+        let (latency_p50, latency_p95, latency_p99) = (percentile(0.5), percentile(0.95), percentile(0.99));
+        let succeeded = self.recent.iter().filter(|(.., well)| *well).count();
+        let rate = config.track_success_rate && self.recent.len() >= ENOUGH;
+        let items = |failed: bool| {
+            let of = self.items.iter().filter(|((_, error), _)| error.is_some() == failed);
+            of.map(|(_, count)| count.total).sum()
+        };
+        MonitorStats {
+            exports: self.exports.total,
+            failures: self.failures,
+            errors: self.errors.clone(),
+            items: items(false),
+            failed_items: items(true),
+            bytes: self.bytes.total,
+            latency_p50,
+            latency_p95,
+            latency_p99,
+            success_rate_percent: rate.then(|| succeeded as f64 * 100.0 / self.recent.len() as f64),
+            queue_depth: self.backlog,
+        }
+    }
+
+    /// Whether there was an export since the last report.
+    pub(super) fn has_news(&self) -> bool {
+        self.exports.change > 0
+    }
+
+    /// Its metrics; the changes are those since the last report.
+    pub(super) fn metrics(&self, exporter: &Info, resource: &Arc<Resource>) -> ProfileMetrics {
+        let scope = Arc::new(Scope { name: "exporters".into(), version: env!("CARGO_PKG_VERSION").into() });
+        let series = |error: Option<&'static str>| {
+            let component = [
+                KeyValue::new("otel.component.type", exporter.kind),
+                KeyValue::new("otel.component.name", exporter.name.clone().into_owned()),
+            ];
+            let error = error.map(|error| KeyValue::new("error.type", error));
+            let attributes = Attributes::new(component.into_iter().chain(error));
+            Arc::new(Series { scope: scope.clone(), attributes, start: self.start })
+        };
+        let point = |error, Count { total, change }| Point {
+            series: series(error),
+            total: Number::U64(total),
+            change: Number::U64(change),
+            exemplars: Vec::new(),
+        };
+        let metric = |name: &'static str, unit: &'static str, description: &'static str, data| {
+            let (name, unit, description) = (name.into(), unit.into(), description.into());
+            Metric { descriptor: Arc::new(Descriptor { name, unit, description, exact_name: false }), data }
+        };
+        let counted = |points| Data::Sum(Sum { monotonic: true, points });
+        let items = |spans| {
+            let of = self.items.iter().filter(move |((of_spans, _), _)| *of_spans == spans);
+            counted(of.map(|((_, error), count)| point(*error, *count)).collect())
+        };
+        let durations = self.durations.iter().map(|(error, (total, change))| Point {
+            series: series(*error),
+            total: total.clone(),
+            change: change.clone(),
+            exemplars: Vec::new(),
+        });
+        let waiting =
+            self.backlog.map(|items| point(None, Count { total: items as u64, change: items as u64 }));
+        let metrics = vec![
+            metric(
+                "exporters.export.size",
+                "By",
+                "Bytes sent, after compression",
+                counted(vec![point(None, self.bytes)]),
+            ),
+            metric(
+                "exporters.queue.size",
+                "{item}",
+                "Items that waited behind the latest batch",
+                Data::Gauge(waiting.into_iter().collect()),
+            ),
+            metric(
+                "otel.sdk.exporter.metric_data_point.exported",
+                "{data_point}",
+                "Metric data points for which the export has finished, successful or failed",
+                items(false),
+            ),
+            metric(
+                "otel.sdk.exporter.operation.duration",
+                "s",
+                "The duration of exporting a batch",
+                Data::ExponentialHistogram(durations.collect()),
+            ),
+            metric(
+                "otel.sdk.exporter.span.exported",
+                "{span}",
+                "Spans for which the export has finished, successful or failed",
+                items(true),
+            ),
+        ];
+        let metrics = metrics.into_iter().filter(|metric| !metric.data.is_empty()).collect();
+        ProfileMetrics {
+            resource: resource.clone(),
+            interval: self.reported..SystemTime::now(),
+            metrics,
+            ended: Vec::new(),
+        }
+    }
+
+    /// Now it is reported.
+    pub(super) fn report(&mut self, exporter: &Info, resource: &Arc<Resource>) -> ProfileMetrics {
+        let metrics = self.metrics(exporter, resource);
+        self.reported = metrics.interval.end;
+        let counts = self.items.values_mut().chain([&mut self.exports, &mut self.bytes]);
+        counts.for_each(|count| count.change = 0);
+        self.durations.values_mut().for_each(|(_, change)| *change = ExponentialHistogram::at_scale(SCALE));
+        metrics
+    }
+}
