@@ -1,6 +1,6 @@
 //! The one error type: what failed, whether trying again can help, and where.
 
-use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 /// A `Result` whose error defaults to [`struct@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -8,19 +8,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why an operation failed.
 ///
 /// Printing it gives one line without line breaks: the kind, the message, the context and the chain of causes.
-/// Neither payloads nor secrets belong in any of them.
+/// Neither payloads nor secrets belong in any of them. A clone shares the causes.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
 /// Bytes of a place or a name; longer ones would make a log unreadable.
 const LONGEST_CONTEXT: usize = 500;
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     fitting: Option<usize>,
     context: Vec<(&'static str, String)>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The category of an [`struct@Error`]; whether to retry follows from it.
@@ -94,7 +96,7 @@ impl Error {
     /// Sets the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 

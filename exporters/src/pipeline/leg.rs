@@ -134,8 +134,8 @@ impl Leg {
                     false => caught(|| self.exporter.flush()).await,
                 };
                 stop |= request.shutdown;
-                let again = |error: &Error| Err(Error::new(error.kind(), error.message().to_owned()));
-                request.done.set(told.as_ref().map_or(finished.map_err(Error::from).flatten(), again));
+                let finished = finished.map_err(Error::from).flatten();
+                request.done.set(told.clone().map_or(finished, Err));
             }
             if stop {
                 return;

@@ -221,7 +221,10 @@ impl Runtime {
         }
         let requests = self.drain(|leg, metrics| leg.request(metrics, false));
         // Every exporter is waited for, also after one has failed.
-        let results: Vec<_> = requests.into_iter().map(|done| done.wait(deadline)).collect();
+        let wait = |(leg, done): (&Arc<Leg>, Arc<Done>)| {
+            done.wait(deadline).map_err(|error| error.with_context("exporter", leg.name()))
+        };
+        let results: Vec<_> = self.legs.iter().zip(requests).map(wait).collect();
         results.into_iter().collect()
     }
 

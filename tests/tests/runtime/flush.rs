@@ -117,6 +117,26 @@ fn what_no_retry_would_cure_is_dropped_and_told() {
 }
 
 #[test]
+fn a_flush_that_fails_says_whose_it_was_and_why() {
+    let _alone = alone();
+    let rejected = "rejected: as the test has it, endpoint: there, exporter: first: the cause";
+    let stalled = "timeout: the exporter was not done at the deadline, exporter: first";
+    for (step, deadline, expected) in [
+        (Step::Fail(ErrorKind::Rejected), LONG, rejected),
+        (Step::Wait(Gate::default()), Duration::ZERO, stalled),
+    ] {
+        let first = LegOptions::default().with_name("first");
+        let builder = Profiler::builder().exporter_with(Scripted::new("scripted", [step.clone()]), first);
+        let profiler = builder.exporter(MemoryExporter::new()).start().unwrap();
+        assert_eq!(profiler.flush(deadline).unwrap_err().to_string(), expected);
+        if let Step::Wait(gate) = step {
+            gate.open();
+        }
+        profiler.shutdown(LONG).into_result().unwrap();
+    }
+}
+
+#[test]
 fn refused_items_are_counted_and_never_more_than_there_were() {
     let _alone = alone();
     let exporter = Scripted::new("partial", [Step::Reject(3), Step::Reject(usize::MAX)]);

@@ -159,7 +159,10 @@ impl<T: Clone + Unpin> Future for Doing<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         match &self.0 {
-            Step::Fail(kind) => Poll::Ready(Err(Error::new(*kind, "as the test has it"))),
+            Step::Fail(kind) => {
+                let error = Error::new(*kind, "as the test has it").with_context("endpoint", "there");
+                Poll::Ready(Err(error.with_source("the cause")))
+            }
             Step::TooLarge(fitting) => {
                 let error = Error::new(ErrorKind::PayloadTooLarge, "as the test has it");
                 Poll::Ready(Err(fitting.iter().fold(error, |error, items| error.with_fitting(*items))))

@@ -45,7 +45,10 @@ struct Log {
 impl Log {
     fn answer(&mut self, batch: &Batch, answer: Answer) -> Result<Receipt> {
         let items = changes(batch);
-        let fail = |kind| Err(Error::new(kind, "as the test has it"));
+        let fail = |kind| {
+            let error = Error::new(kind, "as the test has it").with_context("endpoint", "there");
+            Err(error.with_source("the cause"))
+        };
         let expected = &mut self.expected;
         self.tried.push((batch.id().clone(), items.clone()));
         let (reason, kind) = match answer {
@@ -223,6 +226,19 @@ fn who_asks_is_told_of_what_was_lost_first() {
         assert_eq!(error.kind(), ErrorKind::Encode);
         // Once.
         flush(leg, &[]).await.unwrap();
+    });
+}
+
+#[test]
+fn everyone_who_asks_is_told_all_of_it() {
+    let backend = Backend::new([Answer::Fail(ErrorKind::Rejected)]);
+    with_leg(&backend, LegOptions::default(), async |leg| {
+        let first = leg.request(&Arc::new(snapshot(items(1))), false);
+        let second = flush(leg, &[]).await.unwrap_err();
+        let first = first.wait(Instant::now()).unwrap_err();
+        for error in [first, second] {
+            assert_eq!(error.to_string(), "rejected: as the test has it, endpoint: there: the cause");
+        }
     });
 }
 
