@@ -1,12 +1,23 @@
 //! The one boxed boundary: any exporter behind one type, and what wraps it.
 
-use super::{Capability, Exporter, Health, Info, Receipt};
+use super::{Capability, Exporter, Health, Info, LastExport, Receipt};
 use crate::{Batch, Result};
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use pin_project_lite::pin_project;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Any exporter: what layers, routes and the pipeline pass around. Cheap to clone.
+///
+/// It remembers what came of the last export, so that no exporter has to: where that failed, its [`health`](Exporter::health) is
+/// [`Degraded`](Health::Degraded) if sending again may help, else [`Unhealthy`](Health::Unhealthy), also where the exporter itself
+/// says that all is well. Batches that could not be written, or were too large, do not count.
 #[derive(Clone)]
 pub struct AnyExporter(Arc<dyn DynExporter>);
 
@@ -19,7 +30,7 @@ pub trait Layer {
 impl AnyExporter {
     /// Erases the type of `exporter`.
     pub fn new(exporter: impl Exporter) -> Self {
-        Self(Arc::new(exporter))
+        Self(Arc::new(Remembering { exporter, last: LastExport::default() }))
     }
 
     /// Wraps it. The layer that is added last sees a batch first.
@@ -67,23 +78,60 @@ trait DynExporter: Send + Sync + fmt::Debug {
     fn shutdown(&self) -> BoxFuture<'_, Result<()>>;
 }
 
-impl<E: Exporter> DynExporter for E {
+/// An exporter, and what came of its last export.
+struct Remembering<E> {
+    exporter: E,
+    last: LastExport,
+}
+
+impl<E: fmt::Debug> fmt::Debug for Remembering<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.exporter.fmt(f)
+    }
+}
+
+impl<E: Exporter> DynExporter for Remembering<E> {
     fn info(&self) -> Info {
-        Exporter::info(self)
+        self.exporter.info()
     }
     fn capability(&self) -> Capability {
-        Exporter::capability(self)
+        self.exporter.capability()
     }
     fn export(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt>> {
-        Box::pin(Exporter::export(self, batch))
+        Box::pin(Remembered { export: self.exporter.export(batch), last: &self.last })
     }
     fn health(&self) -> BoxFuture<'_, Health> {
-        Box::pin(Exporter::health(self))
+        Box::pin(async {
+            match self.exporter.health().await {
+                Health::Healthy => self.last.health(),
+                other => other,
+            }
+        })
     }
     fn flush(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(Exporter::flush(self))
+        Box::pin(self.exporter.flush())
     }
     fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(Exporter::shutdown(self))
+        Box::pin(self.exporter.shutdown())
+    }
+}
+
+pin_project! {
+    /// An export whose answer is remembered. It ends before its future is dropped, which is for whoever polls this one.
+    struct Remembered<'a, F> {
+        #[pin]
+        export: F,
+        last: &'a LastExport,
+    }
+}
+
+impl<F: Future<Output = Result<Receipt>>> Future for Remembered<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let answer = ready!(this.export.poll(cx));
+        this.last.remember(&answer);
+        Poll::Ready(answer)
     }
 }

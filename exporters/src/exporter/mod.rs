@@ -3,11 +3,13 @@
 mod any;
 pub(crate) mod derived;
 pub(crate) mod factory;
+mod last_export;
 mod memory;
 mod retry;
 mod transmit;
 
 pub use any::{AnyExporter, Layer};
+pub(crate) use last_export::LastExport;
 pub use memory::MemoryExporter;
 pub use retry::{BackoffStrategy, RetryConfig};
 pub use transmit::{Payload, Transmit};
@@ -34,7 +36,8 @@ pub trait Exporter: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// What [`ErrorKind`](crate::ErrorKind) says; nothing of the batch has been taken then, or its fate is unknown.
     fn export(&self, batch: Batch) -> impl Future<Output = Result<Receipt>> + Send;
-    /// Asks whether the backend is there.
+    /// Asks whether the backend is there. What has no way to ask says [`Healthy`](Health::Healthy): what came of the last export is
+    /// remembered by [`AnyExporter`].
     fn health(&self) -> impl Future<Output = Health> + Send;
     /// Sends what is held back.
     ///

@@ -10,13 +10,17 @@ pub use config::{HttpConfig, HttpMethod};
 use crate::{
     AnyExporter, Batch, Capability, Error, ErrorKind, Exporter, Health, Info, ProfileMetrics, Receipt,
     Result, Settings,
+    exporter::LastExport,
     transport::{Answer, Auth, Client, Request, Shorthand, Statuses, check_url},
 };
 use bytes::Bytes;
 use serde::Serialize;
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use wire::Written;
 
@@ -63,17 +67,11 @@ pub struct HttpExporter {
     client: Client,
     auth: Arc<Auth>,
     transformer: Option<Box<Transformer>>,
-    state: Mutex<State>,
+    last: LastExport,
+    shut_down: AtomicBool,
 }
 
 type Transformer = dyn Fn(&ProfileMetrics) -> Result<Bytes> + Send + Sync;
-
-#[derive(Default)]
-struct State {
-    shut_down: bool,
-    /// Why the backend did not take the last batch that it was asked to take.
-    failure: Option<(ErrorKind, String)>,
-}
 
 impl HttpExporter {
     /// Connects at the first export. Takes an [`HttpConfig`], an [`ExporterConfig`](crate::ExporterConfig), or only the
@@ -93,7 +91,8 @@ impl HttpExporter {
             client: Client::new(config.endpoint.is_https(), config.options())?,
             auth: Arc::new(Auth::new(&config.auth, &config.headers, &config.endpoint)?),
             transformer: None,
-            state: Mutex::default(),
+            last: LastExport::default(),
+            shut_down: AtomicBool::new(false),
             config,
         })
     }
@@ -121,10 +120,6 @@ impl HttpExporter {
         &self.config
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn send(&self, written: &Written) -> Result<Answer> {
         let mut headers = written.headers.clone();
         self.auth.apply(&mut headers)?;
@@ -136,15 +131,6 @@ impl HttpExporter {
     async fn refresh(&self) -> bool {
         let auth = self.auth.clone();
         tokio::task::spawn_blocking(move || auth.refresh()).await.unwrap_or(false)
-    }
-
-    fn remember(&self, sent: &Result<Answer>) {
-        self.state().failure = match sent {
-            // Its parts will tell.
-            Err(error) if error.kind() == ErrorKind::PayloadTooLarge => return,
-            Err(error) => Some((error.kind(), error.message().to_owned())),
-            Ok(_) => None,
-        };
     }
 }
 
@@ -168,7 +154,7 @@ impl Exporter for HttpExporter {
     }
 
     async fn export(&self, batch: Batch) -> Result<Receipt> {
-        if self.state().shut_down {
+        if self.shut_down.load(Relaxed) {
             return Err(shut_down());
         }
         if batch.is_empty() {
@@ -183,7 +169,7 @@ impl Exporter for HttpExporter {
             let checked = answer.check(&self.statuses);
             checked.map_err(|error| error.with_context("endpoint", &self.config.endpoint)).map(|()| answer)
         });
-        self.remember(&checked);
+        self.last.remember(&checked);
         let receipt = Receipt::default().with_transfer(written.body.len(), checked?.response_time);
         let accepted = batch.len().saturating_sub(written.skipped);
         Ok(Receipt { accepted, rejected: written.skipped, ..receipt })
@@ -191,15 +177,9 @@ impl Exporter for HttpExporter {
 
     /// What came of the last export; [`Degraded`](Health::Degraded) where sending again may help. Asks nobody.
     async fn health(&self) -> Health {
-        let state = self.state();
-        if state.shut_down {
-            return Health::Unhealthy(shut_down());
-        }
-        let Some((kind, message)) = &state.failure else { return Health::Healthy };
-        let error = Error::new(*kind, message.clone()).with_context("endpoint", &self.config.endpoint);
-        match error.is_retryable() {
-            true => Health::Degraded(error),
-            false => Health::Unhealthy(error),
+        match self.shut_down.load(Relaxed) {
+            true => Health::Unhealthy(shut_down()),
+            false => self.last.health(),
         }
     }
 
@@ -209,7 +189,7 @@ impl Exporter for HttpExporter {
     }
 
     async fn shutdown(&self) -> Result<()> {
-        self.state().shut_down = true;
+        self.shut_down.store(true, Relaxed);
         Ok(())
     }
 }
