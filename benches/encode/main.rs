@@ -121,6 +121,7 @@ fn batch() -> Batch {
         resource: Arc::new(Resource { attributes }),
         interval: start..start + Duration::from_secs(10),
         metrics: METRICS.into_iter().map(metric).collect(),
+        ended: Vec::new(),
     };
     let id = BatchId { instance: 1, leg: "leg".into(), sequence: 1, part: 0 };
     Batch::new(id, Signal::Metrics(Arc::new(metrics)))

@@ -62,6 +62,7 @@ fn snapshot(kind: Kind, series: usize) -> ProfileMetrics {
         resource: Arc::new(Resource::default()),
         interval: start..start + Duration::from_secs(10),
         metrics: vec![metric],
+        ended: Vec::new(),
     }
 }
 

@@ -35,7 +35,8 @@ pub fn metric(name: impl Into<String>, unit: impl Into<String>, data: Data) -> M
 pub fn snapshot(metrics: Vec<Metric>) -> ProfileMetrics {
     let now = SystemTime::now();
     let attributes = [KeyValue::new("service.name", "tests")].into_iter().collect();
-    ProfileMetrics { resource: Arc::new(Resource { attributes }), interval: now..now, metrics }
+    let resource = Arc::new(Resource { attributes });
+    ProfileMetrics { resource, interval: now..now, metrics, ended: Vec::new() }
 }
 
 /// The histogram of `values` at scale 3, counted the slow and obvious way.

@@ -32,7 +32,8 @@ fn batch(metrics: Vec<Metric>) -> Batch {
     let attributes = [KeyValue::new("service.name", "shop")].into_iter().collect();
     let end = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_125);
     let interval = end - Duration::from_secs(10)..end;
-    let metrics = ProfileMetrics { resource: Arc::new(Resource { attributes }), interval, metrics };
+    let resource = Arc::new(Resource { attributes });
+    let metrics = ProfileMetrics { resource, interval, metrics, ended: Vec::new() };
     Batch::new(id(), Signal::Metrics(Arc::new(metrics)))
 }
 

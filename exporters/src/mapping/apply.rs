@@ -71,10 +71,12 @@ impl Mapper {
         if !self.mapping.labels.is_empty() {
             made.label(&mut mapped, &self.mapping, &all);
         }
+        let calls = mapped.iter().any(|metric| metric.descriptor.name == "function.calls");
         let metrics = ProfileMetrics {
             resource: metrics.resource.clone(),
             interval: metrics.interval.clone(),
             metrics: mapped,
+            ended: if calls { metrics.ended.clone() } else { Vec::new() },
         };
         Mapped { metrics, unselected, filtered: before - after }
     }
@@ -92,7 +94,8 @@ impl MadeSeries {
                 Data::Sum(sum) => sum.points.iter().map(|point| point.series.start).min(),
                 _ => None,
             });
-            let start = sums.min().unwrap_or(metrics.interval.start);
+            let ended = metrics.ended.iter().map(|ended| ended.series.start);
+            let start = sums.chain(ended).min().unwrap_or(metrics.interval.start);
             Arc::new(Series { scope: Arc::<Scope>::default(), attributes: labels(mapping).collect(), start })
         });
         all.clone()
@@ -335,7 +338,12 @@ mod tests {
             ),
         ];
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
-        ProfileMetrics { resource: Arc::default(), interval: SystemTime::UNIX_EPOCH..end, metrics }
+        ProfileMetrics {
+            resource: Arc::default(),
+            interval: SystemTime::UNIX_EPOCH..end,
+            metrics,
+            ended: Vec::new(),
+        }
     }
 
     fn mapping(name: &'static str, source: &str) -> MetricMapping {

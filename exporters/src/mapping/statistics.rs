@@ -1,7 +1,7 @@
 //! What a mapping can be made of: the statistics over all functions, and the recorded metrics.
 
 use super::MetricKind;
-use crate::{Data, Number, ProfileMetrics};
+use crate::{Data, Number, Point, ProfileMetrics};
 
 /// A statistic of a whole snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +38,12 @@ impl Named {
         let counted = sum.points.iter().filter(|point| {
             only.is_none_or(|(key, value)| point.series.attributes.get(key) == Some(&value.into()))
         });
-        let zero = (Number::U64(0), Number::U64(0));
-        Some(
-            counted.fold(zero, |(total, change), point| (total.plus(point.total), change.plus(point.change))),
-        )
+        let ended = if *of == "function.calls" { &*metrics.ended } else { &[] };
+        let ended = Number::U64(ended.iter().map(|ended| ended.calls).sum());
+        let add = |(total, change): (Number, Number), point: &Point<Number>| {
+            (total.plus(point.total), change.plus(point.change))
+        };
+        Some(counted.fold((ended, Number::U64(0)), add))
     }
 }
 

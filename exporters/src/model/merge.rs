@@ -1,6 +1,6 @@
 //! Snapshots put together, so that no change is lost, and cut apart.
 
-use super::{Data, Metric, Point, ProfileMetrics, Sum};
+use super::{Data, Ended, Metric, Number, Point, ProfileMetrics, Sum};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Exemplars that a point keeps when intervals are merged, however many they are.
@@ -23,16 +23,19 @@ impl ProfileMetrics {
         let (before, mut merged) = (self.len(), 0);
         for metric in &earlier.metrics {
             let same =
-                |mine: &&mut Metric| mine.descriptor == metric.descriptor && mine.data.is_like(&metric.data);
-            match self.metrics.iter_mut().find(same) {
-                Some(mine) => merged += mine.data.absorb(&metric.data, &mut room),
-                None => {
-                    let name = &metric.descriptor.name;
-                    let at = self.metrics.partition_point(|mine| mine.descriptor.name <= *name);
-                    let data = metric.data.slice(0..metric.data.len().min(room));
-                    room -= data.len();
-                    self.metrics.insert(at, Metric { descriptor: metric.descriptor.clone(), data });
-                }
+                |mine: &Metric| mine.descriptor == metric.descriptor && mine.data.is_like(&metric.data);
+            let at = self.metrics.iter().position(same).unwrap_or_else(|| {
+                let name = &metric.descriptor.name;
+                let at = self.metrics.partition_point(|mine| mine.descriptor.name <= *name);
+                let data = metric.data.slice(0..0);
+                self.metrics.insert(at, Metric { descriptor: metric.descriptor.clone(), data });
+                at
+            });
+            let mine = &mut self.metrics[at];
+            let known = mine.data.len();
+            merged += mine.data.absorb(&metric.data, &mut room);
+            if let ("function.calls", Data::Sum(sum)) = (&*mine.descriptor.name, &mine.data) {
+                sum.points[known..].iter().for_each(|point| not_ended(&mut self.ended, point));
             }
         }
         let added = self.len() - before;
@@ -53,7 +56,20 @@ impl ProfileMetrics {
             (!part.is_empty()).then(cut)
         });
         let metrics = within.collect();
-        Self { resource: self.resource.clone(), interval: self.interval.clone(), metrics }
+        // As all that is of the whole, it goes with the first part.
+        let ended = if range.start == 0 { self.ended.clone() } else { Vec::new() };
+        Self { resource: self.resource.clone(), interval: self.interval.clone(), metrics, ended }
+    }
+}
+
+/// A series that has ended is among the others again, and so is not to be counted twice.
+fn not_ended(ended: &mut [Ended], again: &Point<Number>) {
+    let same = |ended: &&mut Ended| {
+        let of = |key| ended.series.attributes.get(key) == again.series.attributes.get(key);
+        of("function") && of("module")
+    };
+    if let Some(ended) = ended.iter_mut().find(same) {
+        ended.calls = ended.calls.saturating_sub(again.total.as_f64() as u64);
     }
 }
 
@@ -133,7 +149,7 @@ fn absorb<T: Clone>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Descriptor, Exemplar, Histogram, Number, Series};
+    use crate::{Descriptor, Exemplar, Histogram, KeyValue, Series};
     use std::time::SystemTime;
 
     fn point<T: Clone>(value: T) -> Point<T> {
@@ -216,6 +232,41 @@ mod tests {
         let other = ProfileMetrics { metrics: vec![other], ..ProfileMetrics::none() };
         assert_eq!(later.absorb(&other, 6), Absorbed::default());
         assert_eq!(later.len(), 11);
+    }
+
+    #[test]
+    fn totals_are_the_later_ones_also_where_series_have_ended() {
+        let of = |function: &'static str, set: &'static str| {
+            let attributes = [KeyValue::new("function", function), KeyValue::new("set", set)];
+            let attributes = attributes.into_iter().collect();
+            Arc::new(Series { scope: Arc::default(), attributes, start: SystemTime::UNIX_EPOCH })
+        };
+        let series = [of("f", "a"), of("f", "b"), of("f", "c"), of("g", "a")];
+        let calls = |points: &[(usize, u64, u64)], ended: &[(usize, u64)]| {
+            let point = |&(at, total, change): &(usize, u64, u64)| Point {
+                series: series[at].clone(),
+                total: Number::U64(total),
+                change: Number::U64(change),
+                exemplars: Vec::new(),
+            };
+            let points = points.iter().map(point).collect();
+            let metrics = vec![metric("function.calls", Data::Sum(Sum { monotonic: true, points }))];
+            let ended = ended.iter().map(|&(at, calls)| Ended { series: series[at].clone(), calls });
+            ProfileMetrics { metrics, ended: ended.collect(), ..ProfileMetrics::none() }
+        };
+        // Two sets of `f` end, of which there is room for one; of `g` a third had ended before.
+        let earlier = calls(&[(0, 7, 3), (1, 20, 1), (2, 100, 1), (3, 1, 1)], &[(3, 1000)]);
+        let later = calls(&[(0, 8, 1), (3, 2, 1)], &[(0, 120), (3, 1000)]);
+        for (room, added) in [(0, 0), (1, 1), (9, 2)] {
+            let mut merged = later.clone();
+            assert_eq!(merged.absorb(&earlier, room), Absorbed { merged: 2, left_out: 2 - added });
+            assert_eq!(merged.len(), 2 + added);
+            assert_eq!(merged.total_calls(), later.total_calls());
+            assert_eq!([merged.function("f").total_calls(), merged.function("g").total_calls()], [128, 1002]);
+            // The parts of it are still the whole.
+            let parts = [merged.slice(0..1), merged.slice(1..9)].map(|part| part.total_calls());
+            assert_eq!(parts.iter().sum::<u64>(), 1130);
+        }
     }
 
     #[test]

@@ -15,6 +15,6 @@ pub(crate) use histogram::bound;
 pub use histogram::{Buckets, ExponentialHistogram, Histogram};
 pub(crate) use merge::Absorbed;
 pub use metric::{Data, Descriptor, Exemplar, Metric, Number, Point, Series, Sum};
-pub use profile_metrics::{FunctionMetrics, ProfileMetrics};
+pub use profile_metrics::{Ended, FunctionMetrics, ProfileMetrics};
 pub use resource::{Resource, Scope};
 pub use span::{Span, SpanContext, SpanEvent, SpanKind, SpanLink, Status};

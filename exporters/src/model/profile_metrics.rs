@@ -1,6 +1,6 @@
 //! A snapshot: everything recorded up to a moment, with the change since the snapshot before, and its statistics.
 
-use super::{Data, ExponentialHistogram, Metric, Number, Point, Resource, Value};
+use super::{Attributes, Data, ExponentialHistogram, Metric, Number, Point, Resource, Series, Value};
 use std::{
     ops::Range,
     sync::Arc,
@@ -18,6 +18,18 @@ pub struct ProfileMetrics {
     pub interval: Range<SystemTime>,
     /// The metrics, sorted by name.
     pub metrics: Vec<Metric>,
+    /// What is in none of the metrics any more: by function, its series that have ended. Totals over series count it in; it is
+    /// no item, and exporters do not send it.
+    pub ended: Vec<Ended>,
+}
+
+/// What those series of one function came to that have ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// `function` and `module`.
+    pub series: Arc<Series>,
+    /// Calls that have ended since the start.
+    pub calls: u64,
 }
 
 /// The part of a [`ProfileMetrics`] that is about one function: `metrics.function("checkout::charge")`.
@@ -32,7 +44,7 @@ impl ProfileMetrics {
     /// Nothing recorded.
     pub(crate) fn none() -> Self {
         let now = SystemTime::now();
-        Self { resource: Arc::default(), interval: now..now, metrics: Vec::new() }
+        Self { resource: Arc::default(), interval: now..now, metrics: Vec::new(), ended: Vec::new() }
     }
 
     /// How many points there are, over all metrics.
@@ -141,7 +153,7 @@ fn added(numbers: impl Iterator<Item = f64>) -> f64 {
     numbers.fold(0.0, |sum, number| sum + number)
 }
 
-fn is(attributes: &super::Attributes, key: &str, text: &str) -> bool {
+fn is(attributes: &Attributes, key: &str, text: &str) -> bool {
     match attributes.get(key) {
         Some(Value::String(value)) => value == text,
         Some(Value::Bool(value)) => (text == "true") == *value,
@@ -183,9 +195,8 @@ delegate! {
 }
 
 impl FunctionMetrics<'_> {
-    fn selects(&self, point: &Point<impl Sized>) -> bool {
+    fn selects(&self, attributes: &Attributes) -> bool {
         let Some(wanted) = self.function else { return true };
-        let attributes = &point.series.attributes;
         let (module, function) = (attributes.get_str("module").unwrap_or(""), attributes.get_str("function"));
         let Some(prefix) = function.and_then(|function| wanted.strip_suffix(function)) else { return false };
         match prefix.strip_suffix("::") {
@@ -201,12 +212,14 @@ impl FunctionMetrics<'_> {
             Some(Data::Sum(sum)) => &*sum.points,
             _ => &[],
         };
-        points.iter().filter(|point| self.selects(*point))
+        points.iter().filter(|point| self.selects(&point.series.attributes))
     }
 
     /// Calls that have ended since the start.
     pub fn total_calls(&self) -> u64 {
-        self.numbers("function.calls").map(|point| point.total.as_f64() as u64).sum()
+        let ended = self.metrics.ended.iter().filter(|ended| self.selects(&ended.series.attributes));
+        let running = self.numbers("function.calls").map(|point| point.total.as_f64() as u64);
+        running.chain(ended.map(|ended| ended.calls)).sum()
     }
 
     fn calls(&self) -> f64 {
@@ -238,7 +251,8 @@ impl FunctionMetrics<'_> {
         if let Some(Data::ExponentialHistogram(points)) =
             self.metrics.metric("function.calls.duration").map(|metric| &metric.data)
         {
-            points.iter().filter(|point| self.selects(*point)).for_each(|point| merged.merge(&point.change));
+            let selected = points.iter().filter(|point| self.selects(&point.series.attributes));
+            selected.for_each(|point| merged.merge(&point.change));
         }
         merged
     }

@@ -46,7 +46,7 @@ extern "C" fn at_exit() {
         let runtime = current().take();
         if let Some(runtime) = runtime {
             if REPORT.swap(false, Relaxed) {
-                let _ = write!(io::stderr().lock(), "{}", report::of(&runtime.peek()));
+                let _ = write!(io::stderr().lock(), "{}", report::of(&runtime.peek_at_all()));
             }
             let _report = runtime.shutdown(Instant::now() + DEADLINE);
         }

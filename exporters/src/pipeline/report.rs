@@ -41,7 +41,7 @@ pub fn report() -> Report {
     exit::reported();
     let runtime = current().clone();
     match runtime {
-        Some(runtime) => of(&runtime.peek()),
+        Some(runtime) => of(&runtime.peek_at_all()),
         None => of(&Collector::new(Arc::new(Resource::default()), Whose::All, false).drain()),
     }
 }

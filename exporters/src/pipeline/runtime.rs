@@ -183,6 +183,14 @@ impl Runtime {
         Arc::new(self.collector().peek())
     }
 
+    /// The totals at this moment, also of series that have ended.
+    pub(super) fn peek_at_all(&self) -> ProfileMetrics {
+        if self.abandoned.load(Relaxed) {
+            return ProfileMetrics::none();
+        }
+        self.collector().peek_at_all()
+    }
+
     pub(super) fn listening(&self) -> Option<SocketAddr> {
         self.listening
     }

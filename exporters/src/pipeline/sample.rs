@@ -33,7 +33,7 @@ pub(super) fn snapshot(changes: impl IntoIterator<Item = (usize, u64)>) -> Profi
     }
     let start = SystemTime::UNIX_EPOCH;
     let interval = start..start + Duration::from_secs(1);
-    ProfileMetrics { resource: Arc::default(), interval, metrics: metrics.into() }
+    ProfileMetrics { resource: Arc::default(), interval, metrics: metrics.into(), ended: Vec::new() }
 }
 
 /// The numbers of a batch's series and their changes, in its order.

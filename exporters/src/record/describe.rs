@@ -9,8 +9,8 @@ use super::{
 use crate::{
     clock,
     model::{
-        Attributes, Buckets, Data, Descriptor, ExponentialHistogram, KeyValue, Metric, Number, Point, Scope,
-        Series, Sum, bound,
+        Attributes, Buckets, Data, Descriptor, Ended, ExponentialHistogram, KeyValue, Metric, Number, Point,
+        Scope, Series, Sum, bound,
     },
 };
 use std::{collections::HashMap, ptr, sync::Arc, time::SystemTime};
@@ -191,6 +191,11 @@ impl Labels {
             self.series(&base, attributes)
         });
         self.plain = self.series(&base, []);
+    }
+
+    /// The series, as one that has ended after so many calls.
+    pub(crate) fn ended(&self, calls: u64) -> Ended {
+        Ended { series: self.plain.clone(), calls }
     }
 
     fn series(&self, base: &Attributes, more: impl IntoIterator<Item = KeyValue>) -> Arc<Series> {

@@ -25,7 +25,7 @@ use std::ptr;
 /// Names of errors that one shard tells apart; the others are counted as [`OTHER`].
 const MAX_FAILURES: usize = 64;
 /// OpenTelemetry's `error.type` for what has no name of its own.
-const OTHER: &str = "_OTHER";
+pub(super) const OTHER: &str = "_OTHER";
 
 /// The cells. All times are in ticks of the clock.
 #[repr(C, align(64))]

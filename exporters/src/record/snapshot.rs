@@ -34,6 +34,8 @@ pub(crate) struct Collector {
     names: Names,
     sites: Vec<&'static Site>,
     tracked: HashMap<*const (), Tracked>,
+    /// Of each function the sum of its series that have ended.
+    ended: HashMap<*const Site, Tracked>,
     whose: Whose,
     /// When what it speaks of began.
     origin: SystemTime,
@@ -90,6 +92,7 @@ impl Collector {
             names: Names::default(),
             sites,
             tracked: HashMap::new(),
+            ended: HashMap::new(),
             whose,
             origin: start,
             began: start,
@@ -121,27 +124,47 @@ impl Collector {
         let end = SystemTime::now().max(self.began);
         // A wall clock that was set back makes an interval of no length, not one that ends before it began.
         self.before = mem::replace(&mut self.began, end);
-        let idle = self.idle;
+        let (idle, origin) = (self.idle, self.origin);
         self.tracked.retain(|_, tracked| {
             tracked.before = mem::replace(&mut tracked.drained, tracked.seen.clone());
-            !tracked.ends(idle)
+            // What a thread was lent stays in its table, and is read again.
+            let ends = self.whose == Whose::All && tracked.ends(idle);
+            if ends {
+                let site = tracked.site;
+                let sum = self.ended.entry(site).or_insert_with(|| Tracked::new(site, None, origin));
+                sum.seen.add(&tracked.seen);
+            }
+            !ends
         });
         #[cfg(feature = "log-layer")]
         self.logs.drain();
-        let metrics = self.metrics();
+        let snapshot = self.snapshot(false);
         self.tracked.values_mut().for_each(|tracked| tracked.seen.max = 0);
         #[cfg(feature = "log-layer")]
         self.logs.forget_max();
-        ProfileMetrics { resource: self.resource.clone(), interval: self.before..self.began, metrics }
+        snapshot
     }
 
     /// The totals at this moment, and the change of the last interval.
     pub(crate) fn peek(&mut self) -> ProfileMetrics {
         self.read(false);
+        self.snapshot(false)
+    }
+
+    /// The same, where those of a function's series that have ended are one more of its series.
+    pub(crate) fn peek_at_all(&mut self) -> ProfileMetrics {
+        self.read(false);
+        self.snapshot(true)
+    }
+
+    fn snapshot(&mut self, all: bool) -> ProfileMetrics {
+        self.ended.values_mut().for_each(|sum| sum.labels.refresh(&self.names, sum.site, None));
+        let ended = self.ended.values().filter(|_| !all).map(|sum| sum.labels.ended(sum.seen.calls()));
         ProfileMetrics {
             resource: self.resource.clone(),
             interval: self.before..self.began,
-            metrics: self.metrics(),
+            ended: ended.collect(),
+            metrics: self.metrics(all),
         }
     }
 
@@ -203,7 +226,7 @@ impl Collector {
         tracked.labels.refresh(&self.names, site, tracked.keyed.as_deref());
     }
 
-    fn metrics(&mut self) -> Vec<Metric> {
+    fn metrics(&mut self, all: bool) -> Vec<Metric> {
         let mut metrics = self.descriptors.empty();
         let mut order: Vec<&mut Tracked> = self.tracked.values_mut().collect();
         order.sort_by(|a, b| a.labels.order().cmp(&b.labels.order()));
@@ -219,6 +242,9 @@ impl Collector {
             }
             let change = tracked.drained.since(&tracked.before);
             push(&mut metrics, &mut tracked.labels, tracked.site.state(), &tracked.seen, &change);
+        }
+        for sum in self.ended.values_mut().filter(|_| all) {
+            push(&mut metrics, &mut sum.labels, sum.site.state(), &sum.seen, &Totals::default());
         }
         #[cfg_attr(not(feature = "log-layer"), expect(unused_mut))]
         let mut metrics = metrics.finish();

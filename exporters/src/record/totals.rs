@@ -3,7 +3,7 @@
 use super::{
     counts::Counts,
     series::Series,
-    shard::{Reading, Shard},
+    shard::{OTHER, Reading, Shard},
 };
 
 /// What a series has recorded. Every field only grows, so of two readings the larger is nearer to the truth.
@@ -132,6 +132,31 @@ impl Totals {
         }
     }
 
+    /// Adds what a series that has ended came to; of its errors only that they were, so that names do not pile up.
+    pub(crate) fn add(&mut self, ended: &Self) {
+        self.started += ended.started;
+        self.ended += ended.ended;
+        self.ok += ended.ok;
+        self.second += ended.second;
+        self.sum = self.sum.wrapping_add(ended.sum);
+        self.own = self.own.wrapping_add(ended.own);
+        self.busy += ended.busy;
+        self.allocated = self.allocated.wrapping_add(ended.allocated);
+        self.allocations = self.allocations.wrapping_add(ended.allocations);
+        self.zero += ended.zero;
+        self.peak = self.peak.max(ended.peak);
+        ended.counts.iter().for_each(|(bucket, count)| *self.counts.bucket(bucket) += count);
+        for Failed { name, cancelled, count } in &ended.failures {
+            let name = if *cancelled || &**name == "panic" { name } else { OTHER };
+            self.add_failure(name, *cancelled, *count);
+        }
+    }
+
+    /// Calls that ended, as their outcomes tell.
+    pub(crate) fn calls(&self) -> u64 {
+        self.ok + self.failures.iter().map(|failed| failed.count).sum::<u64>()
+    }
+
     /// What came since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let mut change = self.clone();
@@ -152,5 +177,28 @@ impl Totals {
             failed.count -= earlier.failed(&failed.name, failed.cancelled).min(failed.count);
         }
         change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_series_keeps_how_calls_ended_and_no_names() {
+        let mut sum = Totals::default();
+        for series in 0..1000 {
+            let mut ended = Totals { started: 5, ended: 5, ok: 1, sum: 3, peak: series, ..Totals::default() };
+            *ended.counts.bucket(7) = 5;
+            ended.add_failure(&format!("code {series}"), false, 1);
+            ended.add_failure("panic", false, 1);
+            ended.add_failure("", true, 2);
+            sum.add(&ended);
+        }
+        assert_eq!((sum.started, sum.ended, sum.ok, sum.calls()), (5000, 5000, 1000, 5000));
+        assert_eq!((sum.sum, sum.peak, sum.counts.count(7), sum.counts.sum()), (3000, 999, 5000, 5000));
+        let failed = [("_OTHER", false), ("panic", false), ("", true)];
+        assert_eq!(failed.map(|(name, cancelled)| sum.failed(name, cancelled)), [1000, 1000, 2000]);
+        assert_eq!(sum.failures.len(), 3);
     }
 }

@@ -101,7 +101,12 @@ mod tests {
             let point = Point { series: series.clone(), total, change: total, exemplars: Vec::new() };
             let metric = Metric { descriptor: descriptor.clone(), data: Data::Gauge(vec![point]) };
             let now = SystemTime::now();
-            Arc::new(ProfileMetrics { resource: Arc::default(), interval: now..now, metrics: vec![metric] })
+            Arc::new(ProfileMetrics {
+                resource: Arc::default(),
+                interval: now..now,
+                metrics: vec![metric],
+                ended: Vec::new(),
+            })
         }));
         exporter
     }

@@ -138,7 +138,7 @@ mod tests {
     fn snapshot(metrics: Vec<Metric>) -> ProfileMetrics {
         let attributes = [KeyValue::new("service.name", "shop")].into_iter().collect();
         let resource = Arc::new(Resource { attributes });
-        ProfileMetrics { resource, interval: UNIX_EPOCH..UNIX_EPOCH, metrics }
+        ProfileMetrics { resource, interval: UNIX_EPOCH..UNIX_EPOCH, metrics, ended: Vec::new() }
     }
 
     fn page(renderer: &mut Renderer, metrics: &ProfileMetrics, format: Format) -> String {
