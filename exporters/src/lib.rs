@@ -37,7 +37,9 @@ pub use exporter::{
     MemoryExporter, Payload, Receipt, RetryConfig, Transmit,
 };
 pub use exporters_derive::*;
-pub use layers::{RetryLayer, TimeoutLayer};
+pub use layers::{
+    CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, RetryLayer, TimeoutLayer,
+};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
 pub use pipeline::{

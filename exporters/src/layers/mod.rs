@@ -3,9 +3,11 @@
 //! The layer that is added last sees a batch first. A layer names no backend, waits no longer than a batch's
 //! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
 
+mod circuit_breaker;
 mod retry;
 mod timeout;
 
+pub use circuit_breaker::{CircuitBreakerConfig, CircuitBreakerLayer, CircuitState};
 pub use retry::RetryLayer;
 pub use timeout::TimeoutLayer;
 
