@@ -4,11 +4,13 @@
 //! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
 
 mod circuit_breaker;
+mod probe;
 mod rate_limit;
 mod retry;
 mod timeout;
 
 pub use circuit_breaker::{CircuitBreakerConfig, CircuitBreakerLayer, CircuitState};
+pub use probe::{ProbeConfig, ProbeLayer};
 pub use rate_limit::RateLimitLayer;
 pub use retry::RetryLayer;
 pub use timeout::TimeoutLayer;

@@ -32,6 +32,8 @@ pub(crate) struct Script(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     answers: VecDeque<Answer>,
+    healths: VecDeque<Answer>,
+    asked: Vec<Instant>,
     attempts: Vec<(Instant, BatchId)>,
     taken: Vec<BatchId>,
 }
@@ -47,7 +49,18 @@ impl Script {
         AnyExporter::new(self.clone())
     }
 
-    /// When it was asked, and with what.
+    /// With these answers to who asks for its health: well after [`Answer::Take`] and later, [`Answer::Busy`] is degraded.
+    pub(crate) fn with_healths(self, answers: impl IntoIterator<Item = Answer>) -> Self {
+        self.state().healths = answers.into_iter().collect();
+        self
+    }
+
+    /// When it was asked for its health.
+    pub(crate) fn asked(&self) -> Vec<Instant> {
+        self.state().asked.clone()
+    }
+
+    /// When it was asked to export, and what.
     pub(crate) fn attempts(&self) -> Vec<(Instant, BatchId)> {
         self.state().attempts.clone()
     }
@@ -90,7 +103,23 @@ impl Exporter for Script {
         Ok(Receipt::accepted(batch.len()))
     }
     async fn health(&self) -> Health {
-        Health::Healthy
+        let answer = {
+            let mut state = self.state();
+            state.asked.push(Instant::now());
+            state.healths.pop_front().unwrap_or(Answer::Take)
+        };
+        let message = "as the test has it";
+        match answer {
+            Answer::Take => Health::Healthy,
+            Answer::Fail(kind) => Health::Unhealthy(Error::new(kind, message)),
+            Answer::Busy(_) => Health::Degraded(Error::new(ErrorKind::RateLimited, message)),
+            Answer::Slow(pause) => {
+                tokio::time::sleep(pause).await;
+                Health::Healthy
+            }
+            Answer::Never => std::future::pending().await,
+            Answer::Panic => std::panic::resume_unwind(Box::new(message)),
+        }
     }
     async fn flush(&self) -> Result<()> {
         Ok(())
