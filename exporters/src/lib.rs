@@ -39,7 +39,9 @@ pub use exporter::{
 };
 pub use exporters_derive::*;
 pub use layers::{
-    Alert, AlertConfig, AlertKind, MonitorConfig, MonitorLayer, MonitorStats, RetryLayer, TimeoutLayer,
+    Alert, AlertConfig, AlertKind, CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, FilterLayer,
+    MonitorConfig, MonitorLayer, MonitorStats, ProbeConfig, ProbeLayer, RateLimitLayer, RetryLayer,
+    SampleLayer, SanitizeLayer, TimeoutLayer,
 };
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;

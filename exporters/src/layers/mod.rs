@@ -3,12 +3,25 @@
 //! The layer that is added last sees a batch first. A layer names no backend, waits no longer than a batch's
 //! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
 
+mod circuit_breaker;
+mod filter;
 mod monitor;
+mod probe;
+mod rate_limit;
 mod retry;
+mod sample;
+mod sanitize;
+mod select;
 mod timeout;
 
+pub use circuit_breaker::{CircuitBreakerConfig, CircuitBreakerLayer, CircuitState};
+pub use filter::FilterLayer;
 pub use monitor::{Alert, AlertConfig, AlertKind, MonitorConfig, MonitorLayer, MonitorStats};
+pub use probe::{ProbeConfig, ProbeLayer};
+pub use rate_limit::RateLimitLayer;
 pub use retry::RetryLayer;
+pub use sample::SampleLayer;
+pub use sanitize::SanitizeLayer;
 pub use timeout::TimeoutLayer;
 
 /// The methods of [`Exporter`](crate::Exporter) that a layer leaves to what it wraps, `inner`.
