@@ -11,10 +11,12 @@ use std::{
 ///
 /// The statistics read the change, unless they say otherwise. What has not been measured is `None`: never 0, never NaN.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct ProfileMetrics {
     /// Who reports.
     pub resource: Arc<Resource>,
     /// From the snapshot before to this one; the end is exclusive.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::interval"))]
     pub interval: Range<SystemTime>,
     /// The metrics, sorted by name.
     pub metrics: Vec<Metric>,
