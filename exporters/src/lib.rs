@@ -11,6 +11,8 @@ mod deadline;
 mod encode;
 mod error;
 mod exporter;
+#[cfg(feature = "file")]
+mod journal;
 mod layers;
 mod mapping;
 mod model;
@@ -22,6 +24,8 @@ mod settings;
 #[cfg(feature = "http")]
 mod transport;
 
+#[cfg(feature = "file")]
+pub use backends::file::{FileConfig, FileExporter, FileFormat, RotationPolicy};
 #[cfg(feature = "http")]
 pub use backends::http::{HttpConfig, HttpExporter, HttpMethod};
 #[cfg(feature = "prometheus")]
@@ -37,6 +41,8 @@ pub use exporter::{
     MemoryExporter, Payload, Receipt, RetryConfig, Transmit,
 };
 pub use exporters_derive::*;
+#[cfg(feature = "file")]
+pub use journal::Durability;
 pub use layers::{RetryLayer, TimeoutLayer};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
