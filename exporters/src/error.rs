@@ -133,6 +133,12 @@ impl Error {
         self.0.fitting
     }
 
+    /// The place or name that was added as `key` last.
+    #[cfg(feature = "file")]
+    pub(crate) fn context(&self, key: &str) -> Option<&str> {
+        self.0.context.iter().rfind(|(of, _)| *of == key).map(|(_, value)| &**value)
+    }
+
     /// Whether the same batch may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self.0.kind, ErrorKind::RateLimited | ErrorKind::Timeout | ErrorKind::Unavailable)

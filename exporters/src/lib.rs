@@ -43,6 +43,8 @@ pub use exporter::{
 pub use exporters_derive::*;
 #[cfg(feature = "file")]
 pub use journal::Durability;
+#[cfg(feature = "file")]
+pub use layers::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};
 pub use layers::{RetryLayer, TimeoutLayer};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;

@@ -3,9 +3,13 @@
 //! The layer that is added last sees a batch first. A layer names no backend, waits no longer than a batch's
 //! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
 
+#[cfg(feature = "file")]
+mod dead_letter;
 mod retry;
 mod timeout;
 
+#[cfg(feature = "file")]
+pub use dead_letter::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};
 pub use retry::RetryLayer;
 pub use timeout::TimeoutLayer;
 
