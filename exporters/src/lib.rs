@@ -45,7 +45,7 @@ pub use exporters_derive::*;
 pub use journal::Durability;
 #[cfg(feature = "file")]
 pub use layers::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};
-pub use layers::{RetryLayer, TimeoutLayer};
+pub use layers::{FallbackLayer, RetryLayer, TimeoutLayer};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
 pub use pipeline::{

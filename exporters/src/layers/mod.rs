@@ -5,11 +5,13 @@
 
 #[cfg(feature = "file")]
 mod dead_letter;
+mod fallback;
 mod retry;
 mod timeout;
 
 #[cfg(feature = "file")]
 pub use dead_letter::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};
+pub use fallback::FallbackLayer;
 pub use retry::RetryLayer;
 pub use timeout::TimeoutLayer;
 
