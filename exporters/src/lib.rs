@@ -19,6 +19,8 @@ mod model;
 mod named_file;
 mod pipeline;
 mod record;
+#[cfg(feature = "file")]
+mod replay;
 mod secret;
 mod settings;
 #[cfg(feature = "http")]
@@ -55,6 +57,8 @@ pub use pipeline::{
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
+#[cfg(feature = "file")]
+pub use replay::{ReplayReport, replay};
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
 #[cfg(feature = "http")]

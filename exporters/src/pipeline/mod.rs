@@ -5,7 +5,7 @@ mod exit;
 mod ledger;
 mod leg;
 mod options;
-mod parts;
+pub(crate) mod parts;
 mod queue;
 mod report;
 mod request;
