@@ -93,11 +93,6 @@ impl Error {
         self
     }
 
-    /// What is said of `key` where this happened.
-    pub(crate) fn context(&self, key: &str) -> Option<&str> {
-        self.0.context.iter().find(|(known, _)| *known == key).map(|(_, value)| &**value)
-    }
-
     /// Adds of which setting this is and where that stands, unless that is said already; `path` goes before a setting that was
     /// named without.
     pub(crate) fn placed(mut self, path: &str, place: Option<impl fmt::Display>) -> Self {
@@ -159,6 +154,11 @@ impl Error {
     /// How many of the batch's leading items fit, if the encoder said.
     pub fn fitting(&self) -> Option<usize> {
         self.0.fitting
+    }
+
+    /// The place or name that was added as `key` last.
+    pub(crate) fn context(&self, key: &str) -> Option<&str> {
+        self.0.context.iter().rfind(|(of, _)| *of == key).map(|(_, value)| &**value)
     }
 
     /// Whether the same batch may succeed later.

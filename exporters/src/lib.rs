@@ -12,17 +12,23 @@ mod encode;
 mod error;
 mod exporter;
 mod foreign;
+#[cfg(feature = "file")]
+mod journal;
 mod layers;
 mod mapping;
 mod model;
 mod named_file;
 mod pipeline;
 mod record;
+#[cfg(feature = "file")]
+mod replay;
 mod secret;
 mod settings;
 #[cfg(feature = "http")]
 mod transport;
 
+#[cfg(feature = "file")]
+pub use backends::file::{FileConfig, FileExporter, FileFormat, RotationPolicy};
 #[cfg(feature = "http")]
 pub use backends::http::{HttpConfig, HttpExporter, HttpMethod};
 #[cfg(feature = "prometheus")]
@@ -38,11 +44,15 @@ pub use exporter::{
     MemoryExporter, Payload, Receipt, RetryConfig, Transmit,
 };
 pub use exporters_derive::*;
+#[cfg(feature = "file")]
+pub use journal::Durability;
 pub use layers::{
-    Alert, AlertConfig, AlertKind, CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, FilterLayer,
-    MonitorConfig, MonitorLayer, MonitorStats, ProbeConfig, ProbeLayer, RateLimitLayer, RetryLayer,
-    SampleLayer, SanitizeLayer, TimeoutLayer,
+    Alert, AlertConfig, AlertKind, CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, FallbackLayer,
+    FilterLayer, MonitorConfig, MonitorLayer, MonitorStats, ProbeConfig, ProbeLayer, RateLimitLayer,
+    RetryLayer, SampleLayer, SanitizeLayer, TimeoutLayer,
 };
+#[cfg(feature = "file")]
+pub use layers::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
 pub use pipeline::{
@@ -52,6 +62,8 @@ pub use pipeline::{
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
+#[cfg(feature = "file")]
+pub use replay::{ReplayReport, replay};
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
 #[cfg(feature = "http")]

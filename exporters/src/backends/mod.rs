@@ -1,5 +1,7 @@
 //! The built-in exporters, one folder a backend.
 
+#[cfg(feature = "file")]
+pub(crate) mod file;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 #[cfg(feature = "prometheus")]
@@ -22,6 +24,10 @@ pub(crate) static KINDS: &[Registration] = &[
             }
         }
         Ok(AnyExporter::new(MemoryExporter::with_capacity(settings.read::<Memory>()?.capacity)))
+    }),
+    #[cfg(feature = "file")]
+    Registration::new("file", "exporters::FileExporter", file!(), line!(), |settings| {
+        file::FileExporter::new(settings.read()?).map(AnyExporter::new)
     }),
     #[cfg(feature = "http")]
     Registration::new("http", "exporters::HttpExporter", file!(), line!(), http::build),

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 /// How many of the kinds that are built in have settings worth describing.
-const KINDS: usize = cfg!(feature = "http") as usize + cfg!(feature = "prometheus") as usize;
+const KINDS: usize =
+    cfg!(feature = "file") as usize + cfg!(feature = "http") as usize + cfg!(feature = "prometheus") as usize;
 
 /// The JSON Schema (2020-12) of the configuration file, for editors and for checks before a deployment.
 ///
@@ -16,6 +17,8 @@ const KINDS: usize = cfg!(feature = "http") as usize + cfg!(feature = "prometheu
 pub fn schema() -> String {
     let mut generator = SchemaGenerator::default();
     let kinds: [(&str, Schema); KINDS] = [
+        #[cfg(feature = "file")]
+        ("file", generator.subschema_for::<crate::FileConfig>()),
         #[cfg(feature = "http")]
         ("http", generator.subschema_for::<crate::HttpConfig>()),
         #[cfg(feature = "prometheus")]
@@ -79,7 +82,7 @@ fn either_place(root: &mut Value) {
     let Some(definitions) = root.get_mut("$defs").and_then(Value::as_object_mut) else { return };
     let leg = definitions.get("LegConfig").and_then(|leg| leg.get("properties")).cloned().unwrap_or_default();
     for (name, definition) in definitions.iter_mut() {
-        if !matches!(name.as_str(), "HttpConfig" | "PrometheusConfig") {
+        if !matches!(name.as_str(), "FileConfig" | "HttpConfig" | "PrometheusConfig") {
             continue;
         }
         let Some(definition) = definition.as_object_mut() else { continue };

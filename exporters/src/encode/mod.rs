@@ -6,6 +6,8 @@ mod document;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
+#[cfg(feature = "file")]
+pub(crate) mod record;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -95,6 +97,24 @@ impl PayloadFormat {
         let payload = Payload::new(body, self.content_type(), batch.len(), batch.id().clone());
         Ok(Encoded { payload, skipped: written.skipped })
     }
+}
+
+/// A batch for people: what [`PayloadFormat::Json`] has, with its identity, in a line; and how many items cannot be written.
+#[cfg(feature = "file")]
+pub(crate) fn json_line(batch: &Batch, attributes: &[(&str, &str)]) -> (Vec<u8>, usize) {
+    use document::Sink;
+    let mut line = Vec::new();
+    let mut json = json::Json(&mut line);
+    json.begin_map(1);
+    json.key("id");
+    json.text(&batch.id().to_string());
+    json.entry();
+    // The rest of the map is a map of its own, whose begin is not wanted.
+    let begin = json.len();
+    let written = document::write(batch, attributes, usize::MAX, &mut json);
+    line.remove(begin);
+    line.push(b'\n');
+    (line, written.skipped)
 }
 
 /// How far a writer got.

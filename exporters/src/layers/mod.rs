@@ -4,6 +4,9 @@
 //! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
 
 mod circuit_breaker;
+#[cfg(feature = "file")]
+mod dead_letter;
+mod fallback;
 mod filter;
 mod monitor;
 mod probe;
@@ -15,6 +18,9 @@ mod select;
 mod timeout;
 
 pub use circuit_breaker::{CircuitBreakerConfig, CircuitBreakerLayer, CircuitState};
+#[cfg(feature = "file")]
+pub use dead_letter::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};
+pub use fallback::FallbackLayer;
 pub use filter::FilterLayer;
 pub use monitor::{Alert, AlertConfig, AlertKind, MonitorConfig, MonitorLayer, MonitorStats};
 pub use probe::{ProbeConfig, ProbeLayer};
@@ -56,4 +62,4 @@ macro_rules! forward {
 use forward;
 
 #[cfg(test)]
-mod script;
+pub(crate) mod script;

@@ -4,6 +4,8 @@ use std::{borrow::Cow, fmt, ops::Deref, sync::Arc};
 
 /// An attribute's value.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "file", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Value {
     /// True or false.
@@ -11,7 +13,7 @@ pub enum Value {
     /// A signed integer.
     I64(i64),
     /// A floating point number.
-    F64(f64),
+    F64(#[cfg_attr(feature = "file", serde(with = "super::exact::float"))] f64),
     /// Text.
     String(Cow<'static, str>),
     /// Several values of one type.

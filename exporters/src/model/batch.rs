@@ -26,8 +26,10 @@ pub enum Signal {
 
 /// A batch's identity: the same through retry, spool, dead letter and replay; each part of a split has its own.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct BatchId {
     /// The process, unique among all.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::hex"))]
     pub instance: u128,
     /// The configured exporter the batch is for.
     pub leg: Arc<str>,

@@ -2,12 +2,15 @@
 
 /// A distribution over explicit, ascending upper bounds (inclusive), with one more bucket above the last.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Histogram {
     /// Upper bounds, inclusive, ascending, finite.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::floats"))]
     pub bounds: Vec<f64>,
     /// One count per bound and one for what lies above; not cumulative.
     pub counts: Vec<u64>,
     /// The sum of all values.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::float"))]
     pub sum: f64,
 }
 
@@ -32,23 +35,28 @@ impl Histogram {
 /// The count is the sum of the buckets, so that the two cannot disagree. Durations are never negative, so there
 /// are no negative buckets.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct ExponentialHistogram {
     /// 2^scale buckets an octave (-4 to 8 fit every backend).
     pub scale: i8,
     /// Values of at most [`zero_threshold`](Self::zero_threshold).
     pub zero_count: u64,
     /// The upper bound (inclusive) of the zero bucket.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::float"))]
     pub zero_threshold: f64,
     /// The other buckets.
     pub positive: Buckets,
     /// The sum of all values.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::float"))]
     pub sum: f64,
     /// The largest value; `None` where it was not kept.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::float::option"))]
     pub max: Option<f64>,
 }
 
 /// Consecutive buckets.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Buckets {
     /// The index of the first.
     pub offset: i32,

@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 /// One metric and all its series.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Metric {
     /// Name, unit and meaning.
     pub descriptor: Arc<Descriptor>,
@@ -14,6 +15,7 @@ pub struct Metric {
 
 /// What a metric is called and means.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Descriptor {
     /// OpenTelemetry's name, for example `function.calls`.
     pub name: Cow<'static, str>,
@@ -27,6 +29,8 @@ pub struct Descriptor {
 
 /// A metric's series, by kind.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "file", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Data {
     /// Values that are added up.
@@ -97,6 +101,7 @@ impl Data {
 
 /// A sum: a counter when monotonic, else an up-down counter.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Sum {
     /// Whether it never decreases.
     pub monotonic: bool,
@@ -106,6 +111,7 @@ pub struct Sum {
 
 /// One series at the end of an interval.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Point<T> {
     /// Which series; the same `Arc` in every snapshot, so that an encoder may cache by its address.
     pub series: Arc<Series>,
@@ -119,17 +125,21 @@ pub struct Point<T> {
 
 /// What makes a series: who measured, what about, since when.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Series {
     /// The instrumented crate.
     pub scope: Arc<Scope>,
     /// What tells this series from the metric's others.
     pub attributes: Attributes,
     /// When its total was zero.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::time"))]
     pub start: SystemTime,
 }
 
 /// A number that keeps its type.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "file", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Number {
     /// A count.
@@ -137,7 +147,7 @@ pub enum Number {
     /// A signed count.
     I64(i64),
     /// A measurement.
-    F64(f64),
+    F64(#[cfg_attr(feature = "file", serde(with = "super::exact::float"))] f64),
 }
 
 impl Number {
@@ -162,13 +172,18 @@ impl Number {
 
 /// A measurement and the trace it was taken in.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Exemplar {
     /// What was measured, in the metric's unit.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::float"))]
     pub value: f64,
     /// When.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::time"))]
     pub time: SystemTime,
     /// The trace.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::hex"))]
     pub trace_id: [u8; 16],
     /// The span.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::hex"))]
     pub span_id: [u8; 8],
 }

@@ -2,6 +2,8 @@
 
 mod attribute;
 mod batch;
+#[cfg(feature = "file")]
+mod exact;
 mod histogram;
 mod merge;
 mod metric;

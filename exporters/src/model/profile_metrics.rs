@@ -11,20 +11,24 @@ use std::{
 ///
 /// The statistics read the change, unless they say otherwise. What has not been measured is `None`: never 0, never NaN.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct ProfileMetrics {
     /// Who reports.
     pub resource: Arc<Resource>,
     /// From the snapshot before to this one; the end is exclusive.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::interval"))]
     pub interval: Range<SystemTime>,
     /// The metrics, sorted by name.
     pub metrics: Vec<Metric>,
     /// What is in none of the metrics any more: by function, its series that have ended. Totals over series count it in; it is
     /// no item, and exporters do not send it.
+    #[cfg_attr(feature = "file", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub ended: Vec<Ended>,
 }
 
 /// What those series of one function came to that have ended.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Ended {
     /// `function` and `module`.
     pub series: Arc<Series>,

@@ -5,6 +5,7 @@ use std::{borrow::Cow, env};
 
 /// The entity that telemetry is about: the service and where it runs.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Resource {
     /// `service.name`, `service.version`, `deployment.environment.name`, …
     pub attributes: Attributes,
@@ -74,6 +75,7 @@ fn percent_decode(text: &str) -> Option<String> {
 
 /// The instrumented crate: its name and version.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct Scope {
     /// The crate's name.
     pub name: Cow<'static, str>,

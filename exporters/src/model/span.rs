@@ -5,11 +5,13 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 /// One finished operation of a trace.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 #[doc(alias = "ProfileTrace")]
 pub struct Span {
     /// Its own identity.
     pub context: SpanContext,
     /// The span it happened in; zero for a root.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::hex"))]
     pub parent_id: [u8; 8],
     /// Whether the parent lives in another process.
     pub parent_is_remote: bool,
@@ -18,8 +20,10 @@ pub struct Span {
     /// Its role.
     pub kind: SpanKind,
     /// When it began.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::time"))]
     pub start: SystemTime,
     /// When it ended; never before the start.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::time"))]
     pub end: SystemTime,
     /// What is known of it.
     pub attributes: Attributes,
@@ -41,10 +45,13 @@ pub struct Span {
 
 /// What identifies a span everywhere: W3C Trace Context.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct SpanContext {
     /// The trace; never all zero.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::hex"))]
     pub trace_id: [u8; 16],
     /// The span; never all zero.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::hex"))]
     pub span_id: [u8; 8],
     /// W3C trace flags; bit 0 says that the trace is sampled.
     pub flags: u8,
@@ -54,6 +61,8 @@ pub struct SpanContext {
 
 /// The role of a span.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "file", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SpanKind {
     /// Work inside the service.
@@ -71,6 +80,8 @@ pub enum SpanKind {
 
 /// How a span ended.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "file", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Status {
     /// Nothing said.
@@ -84,8 +95,10 @@ pub enum Status {
 
 /// Something that happened within a span.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct SpanEvent {
     /// When.
+    #[cfg_attr(feature = "file", serde(with = "super::exact::time"))]
     pub time: SystemTime,
     /// What.
     pub name: Cow<'static, str>,
@@ -95,6 +108,7 @@ pub struct SpanEvent {
 
 /// Another span that a span has to do with.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
 pub struct SpanLink {
     /// Which.
     pub context: SpanContext,

@@ -6,7 +6,7 @@ mod handle;
 mod ledger;
 mod leg;
 mod options;
-mod parts;
+pub(crate) mod parts;
 mod queue;
 mod report;
 mod request;

@@ -8,15 +8,15 @@ use crate::Batch;
 /// has room for a depth of 63. So a split into many parts is balanced: n of them are no deeper than log₂ n. And wherever a
 /// part is split, it is so that those it gives can still be halved down to single items.
 #[derive(Debug)]
-pub(super) struct Parts(Vec<Batch>);
+pub(crate) struct Parts(Vec<Batch>);
 
 impl Parts {
-    pub(super) fn new(whole: Batch) -> Self {
+    pub(crate) fn new(whole: Batch) -> Self {
         Self(vec![whole])
     }
 
     /// The next part, of at most `size` items; all but the last are of that size.
-    pub(super) fn next(&mut self, size: usize) -> Option<Batch> {
+    pub(crate) fn next(&mut self, size: usize) -> Option<Batch> {
         let size = size.max(1);
         let mut part = self.0.pop()?;
         while part.len() > size {
@@ -30,7 +30,7 @@ impl Parts {
 
     /// A part is too large: splits it in two, after the `fitting` items if that is known; false where it can't be. A batch of n
     /// items is tried in at most 2n - 1 parts, whatever the backend takes for too large.
-    pub(super) fn again(&mut self, part: &Batch, fitting: Option<usize>) -> bool {
+    pub(crate) fn again(&mut self, part: &Batch, fitting: Option<usize>) -> bool {
         let at = fitting.filter(|items| (1..part.len()).contains(items)).unwrap_or(half(part));
         let halves = split(part, at);
         let splits = halves.is_some();

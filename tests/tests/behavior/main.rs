@@ -16,9 +16,11 @@ use std::{
 type Make = fn() -> Box<dyn Double>;
 
 /// The doubles, each with its name.
-fn doubles() -> [(&'static str, Make); 8] {
+fn doubles() -> [(&'static str, Make); 10] {
     [
         ("memory", || Box::new(doubles::memory::Memory::new())),
+        ("file", || Box::new(doubles::file::Files::json())),
+        ("file, records", || Box::new(doubles::file::Files::records())),
         ("prometheus", || Box::new(doubles::prometheus::Scrape::new())),
         ("http, JSON", || Box::new(doubles::http::Http::json())),
         ("http, CSV", || Box::new(doubles::http::Http::csv())),

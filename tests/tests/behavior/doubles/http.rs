@@ -158,7 +158,7 @@ pub(crate) fn json(body: &[u8]) -> Seen {
     document(&serde_json::from_slice(body).unwrap())
 }
 
-fn document(document: &serde_json::Value) -> Seen {
+pub(super) fn document(document: &serde_json::Value) -> Seen {
     let mut seen = Seen::default();
     for item in document["metrics"].as_array().into_iter().flatten() {
         let text = |key: &str| item["attributes"][key].as_str().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A double for each kind.
 
 pub(crate) mod derived;
+pub(crate) mod file;
 pub(crate) mod http;
 pub(crate) mod memory;
 pub(crate) mod prometheus;
