@@ -8,7 +8,7 @@ mod leg;
 mod load;
 #[cfg(feature = "schema")]
 mod schema;
-#[cfg(all(test, feature = "yaml"))]
+#[cfg(test)]
 mod tests;
 mod variables;
 #[cfg(feature = "yaml")]

@@ -1,5 +1,7 @@
 //! Which variable is about which exporter, and what it is over.
 
+#![cfg(feature = "yaml")]
+
 use super::*;
 use crate::settings::Environment;
 use std::time::Duration;

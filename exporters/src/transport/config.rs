@@ -143,7 +143,9 @@ impl Shorthand {
                 _ => None,
             };
             if let Some(over) = over {
-                (over.take(name), over.take(secret));
+                for spelling in [name, secret] {
+                    over.take(spelling);
+                }
             }
         }
         settings.take(&["api_key", "api_key_secret", "token", "token_secret"]).read()
