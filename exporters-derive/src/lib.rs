@@ -95,7 +95,8 @@ pub fn profile(input: TokenStream) -> TokenStream {
 ///
 /// The derive writes `Exporter`, with the metrics' mapping and the encoding, and registers the struct as a kind: from then on
 /// `type: acme` in a configuration file makes one, by the struct's own `Deserialize`, of that file and of the variables
-/// `PROFILING_ACME_ENDPOINT`, `PROFILING_ACME_TOKEN`, `PROFILING_ACME_TOKEN_FILE` and so on. Where a backend refuses the
+/// `PROFILING_ACME_ENDPOINT`, `PROFILING_ACME_TOKEN`, `PROFILING_ACME_TOKEN_FILE` and so on (of several, each has its name in place of
+/// `ACME`). Where a backend refuses the
 /// credentials (`ErrorKind::Unauthorized`), fields that are a `Secret`, or an `Option` of one, are read again from the files
 /// they came from, and if that gave others, the payload is sent once more.
 ///

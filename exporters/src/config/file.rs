@@ -2,7 +2,7 @@
 
 use super::{
     leg::{LegConfig, Sink},
-    variables,
+    variables::{self, Addresses},
 };
 use crate::{
     KeyValue, Mapping, Result, Settings,
@@ -86,21 +86,25 @@ impl Config {
         kinds: &Kinds,
         environment: &Environment,
     ) -> Result<Self> {
-        let scope = Some(Scope::new(environment.clone(), "PROFILING"));
+        let scope = Scope::new(environment.clone(), "PROFILING");
         let general: General = Settings { node: general, path: String::new(), scope }.read()?;
-        let mut legs = Vec::new();
+        let addresses = Addresses::of(&entries);
+        addresses.check(environment)?;
+        let (mut legs, mut running) = (Vec::new(), Vec::new());
         for (at, entry) in entries.into_iter().enumerate() {
             let (path, origin) = (format!("exporters[{at}]"), entry.origin.clone());
-            let Some(leg) = LegConfig::read(entry, &path, kinds, environment)? else { continue };
+            let Some(leg) = LegConfig::read(entry, &path, kinds, addresses.scope(at, environment))? else {
+                continue;
+            };
             if leg.2.is_scrape() && legs.iter().any(|(.., sink): &(_, _, Sink)| sink.is_scrape()) {
                 let message =
                     "a program has one scrape endpoint; remove one of the exporters of the type `prometheus`";
                 return Err(Wrong::new(message).at(&origin).into_error(&path));
             }
             legs.push(leg);
+            running.push(at);
         }
-        let running: Vec<String> = legs.iter().map(|(leg, ..)| leg.kind.clone()).collect();
-        variables::refuse_unknown(environment, kinds, &running)?;
+        addresses.refuse_unknown(environment, &running)?;
         let Service { name, version, namespace, environment } = general.service;
         let service = [
             ("service.name", name),

@@ -42,7 +42,7 @@ pub fn settings<T: DeserializeOwned>(text: &str, world: World<'_>) -> Result<T> 
     let environment = world.environment()?;
     let node = super::yaml::parse(text, "fuzz.yaml", &environment)?;
     world.check(&node)?;
-    let scope = Some(Scope::new(environment, "PROFILING_FUZZ"));
+    let scope = Scope::new(environment, "PROFILING_FUZZ");
     Settings { node, path: "exporters[0].config".into(), scope }.read()
 }
 

@@ -1,12 +1,13 @@
 //! One entry of `exporters:`: the settings of a leg, and those of its exporter.
 
+use super::variables::prefix;
 #[cfg(feature = "prometheus")]
 use crate::prometheus::PrometheusExporter;
 use crate::{
     AnyExporter, Error, ErrorKind, LegOptions, Mapping, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
-    settings::{Environment, Key, Node, Origin, Scope, Value, Wrong, variable_name},
+    settings::{Key, Node, Origin, Scope, Value, Wrong},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -107,7 +108,7 @@ impl LegConfig {
         mut entry: Node,
         path: &str,
         kinds: &Kinds,
-        environment: &Environment,
+        scope: Scope,
     ) -> Result<Option<(Self, Mapping, Sink)>> {
         let at = |wrong: Wrong| wrong.into_error(path);
         let origin = entry.origin.clone();
@@ -144,7 +145,6 @@ impl LegConfig {
         }
         let origins: BTreeMap<String, Origin> = entry.origins();
         let origin_of = |name: &str| origins.get(name).unwrap_or(&origin);
-        let scope = Some(Scope::new(environment.clone(), &prefix(&kind)));
         let leg: Self = Settings { node: entry, path: path.to_owned(), scope: scope.clone() }.read()?;
         if !leg.enabled {
             return Ok(None);
@@ -177,7 +177,7 @@ impl LegConfig {
 
     /// The entry that only variables give.
     pub(super) fn from_variables(kind: &str) -> Node {
-        let origin = Origin::Variables(format!("{}_", variable_name(&prefix(kind))).into());
+        let origin = Origin::Variables(prefix(kind).into());
         let mut entry = Node::empty(origin.clone());
         entry.put(
             Key { name: "type".into(), origin: origin.clone() },
@@ -185,10 +185,4 @@ impl LegConfig {
         );
         entry
     }
-}
-
-/// What the names of a kind's variables begin with.
-pub(super) fn prefix(kind: &str) -> String {
-    let kind = if kind == "opentelemetry" { "otel" } else { kind };
-    format!("PROFILING_{kind}")
 }

@@ -6,7 +6,7 @@ use crate::{
     backends::KINDS,
     exporter::factory::Kinds,
     named_file,
-    settings::{Environment, Node, Value, Wrong},
+    settings::{Environment, Node, Scope, Value, Wrong},
 };
 use std::{
     io::{self, Read},
@@ -52,7 +52,8 @@ impl Settings {
     /// # Errors
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) with the line, where this is not YAML.
     pub fn from_yaml(text: &str) -> Result<Self> {
-        let node = yaml::parse(text, "settings", &Environment::of_process())?;
-        Ok(Self { node, path: String::new(), scope: None })
+        let environment = Environment::of_process();
+        let node = yaml::parse(text, "settings", &environment)?;
+        Ok(Self { node, path: String::new(), scope: Scope::of(environment, Vec::new(), Vec::new()) })
     }
 }

@@ -8,6 +8,8 @@ mod leg;
 mod load;
 #[cfg(feature = "schema")]
 mod schema;
+#[cfg(test)]
+mod tests;
 mod variables;
 #[cfg(feature = "yaml")]
 pub(crate) mod yaml;

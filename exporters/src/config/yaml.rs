@@ -216,7 +216,7 @@ fn interpolate(text: &str, environment: &Environment) -> Read<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
+    use crate::{Settings, settings::Scope};
     use serde::Deserialize;
     use std::collections::BTreeMap;
 
@@ -229,7 +229,8 @@ mod tests {
 
     fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
         let node = parse(text, "f.yaml", &environment())?;
-        Settings { node, path: String::new(), scope: None }.read()
+        let scope = Scope::of(environment(), Vec::new(), Vec::new());
+        Settings { node, path: String::new(), scope }.read()
     }
 
     #[derive(Debug, Deserialize, PartialEq)]

@@ -153,7 +153,7 @@ mod tests {
 
     fn build(kind: &str, variables: &[(&str, &str)]) -> Result<AnyExporter> {
         let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
-        let scope = Some(Scope::new(environment, &format!("PROFILING_{kind}")));
+        let scope = Scope::new(environment, &format!("PROFILING_{kind}"));
         let settings = Settings { node: Node::empty(Origin::Code), path: String::new(), scope };
         Kinds::registered(&[])?.find(kind)?.build(settings)
     }

@@ -103,7 +103,7 @@ mod tests {
 
     fn read(variables: &[(&str, &str)]) -> Result<RetryConfig> {
         let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
-        let scope = Some(Scope::new(environment, "P"));
+        let scope = Scope::new(environment, "P");
         Settings { node: Node::empty(Origin::Code), path: "retry".into(), scope }.read()
     }
 

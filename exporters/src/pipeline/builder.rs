@@ -69,6 +69,9 @@ impl Builder {
 
     /// What the environment says, as [`init`](crate::init) has it, to be changed in code.
     ///
+    /// A setting `x` of the exporter called `name` is in the variable `PROFILING_NAME_X`, and in `PROFILING_TYPE_X` where it is the
+    /// only one of its type, or has no name. A variable that could mean several exporters is refused.
+    ///
     /// # Errors
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for a value that makes no sense, or a file that is wrong.
     pub fn from_env() -> Result<Self> {

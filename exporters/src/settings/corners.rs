@@ -12,7 +12,7 @@ fn read<T: DeserializeOwned>(text: &str, variables: &[(&str, &str)]) -> Result<T
     let environment: Environment =
         variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     let node = crate::config::yaml::parse(text, "f.yaml", &environment)?;
-    Settings { node, path: "config".into(), scope: Some(Scope::new(environment, "P")) }.read()
+    Settings { node, path: "config".into(), scope: Scope::new(environment, "P") }.read()
 }
 
 /// The error, which shows no secret.

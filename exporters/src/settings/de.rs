@@ -3,7 +3,7 @@
 use super::{
     node::{Key, Node, Origin, Value, is_null},
     numbers::{digits, float, whole},
-    scope::{Environment, Says, Scope},
+    scope::{Says, Scope},
     secrets::by_name,
     units,
     wrong::Wrong,
@@ -22,9 +22,7 @@ use std::vec;
 pub(crate) struct De {
     node: Node,
     /// The variables that are about this part.
-    scope: Option<Scope>,
-    /// All variables: a secret that is given by name may be one of them wherever its name stands.
-    environment: Option<Environment>,
+    scope: Scope,
     /// What the setting's name says of the unit of a bare number.
     unit: &'static str,
 }
@@ -36,25 +34,19 @@ fn wrong_type(found: &Node, expected: &dyn Expected) -> Wrong {
 }
 
 impl De {
-    pub(crate) fn new(node: Node, scope: Option<Scope>) -> Self {
-        let environment = scope.as_ref().map(|scope| scope.environment.clone());
-        Self { node, scope, environment, unit: "" }
-    }
-
-    /// A part that no variable is about.
-    fn part(node: Node, environment: Option<Environment>) -> Self {
-        Self { node, scope: None, environment, unit: "" }
+    pub(crate) fn new(node: Node, scope: Scope) -> Self {
+        Self { node, scope, unit: "" }
     }
 
     /// The value of the setting `name`.
-    fn named(name: &str, node: Node, scope: Option<Scope>, environment: Option<Environment>) -> Self {
+    fn named(name: &str, node: Node, scope: Scope) -> Self {
         let unit = match name.rsplit_once('_') {
             Some((_, "seconds")) => "s",
             Some((_, "ms")) => "ms",
             Some((_, "mb")) => "MB",
             _ => "",
         };
-        Self { node, scope, environment, unit }
+        Self { node, scope, unit }
     }
 
     /// Text, shown to `visitor` by `read`; whatever goes wrong with it is told with its place.
@@ -91,20 +83,18 @@ impl De {
     }
 
     /// The entries of a struct with these fields: the tree's, and over them the variables'.
-    fn fields(mut self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Vec<Entry>> {
-        let (scope, environment) = (self.scope.take(), self.environment.clone());
+    fn fields(self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Vec<Entry>> {
+        let scope = self.scope.clone();
         let mut entries = Vec::<Entry>::new();
-        let says = scope.as_ref().map(|scope| scope.says(fields)).unwrap_or_default();
+        let says = scope.says(fields);
         // A secret that a variable takes the place of need not be there.
         let replaced = |name: &str| says.iter().any(|(field, says, _)| *field == name && *says != Says::Part);
-        let unit = self.unit;
-        for (key, node) in (Self { unit, ..self }).entries(expected)? {
+        for (key, node) in self.entries(expected)? {
             let (name, node) = match key.name.strip_suffix("_secret") {
                 _ if fields.contains(&&*key.name) => (key.name, node),
                 Some(name) if replaced(name) => (name.to_owned(), node),
                 Some(name) if fields.contains(&name) => {
-                    let secret =
-                        by_name(node, environment.as_ref()).map_err(|wrong| wrong.within(&*key.name))?;
+                    let secret = by_name(node, &scope).map_err(|wrong| wrong.within(&*key.name))?;
                     (name.to_owned(), secret)
                 }
                 // Its text is no name, but may be half a secret.
@@ -113,21 +103,25 @@ impl De {
                 }
                 _ => return Err(Wrong::no_such(Some(&key.name), fields).at(&key.origin)),
             };
-            entries.push(Entry { place: name.clone(), name, node, scope: None });
+            entries.push(Entry { place: name.clone(), name, node, scope: scope.without_variables() });
         }
-        let Some(scope) = scope else { return Ok(entries) };
-        let mut given = Vec::new();
+        let mut given = Vec::<(&str, String)>::new();
         for (field, says, variable) in says {
             let place = |entries: &mut Vec<Entry>, node: Option<Node>| {
                 let at = entries.iter().position(|entry| entry.name == field).unwrap_or_else(|| {
                     let (name, place) = (field.to_owned(), field.to_owned());
                     let origin = Origin::Variable((&*variable).into());
-                    entries.push(Entry { name, place, node: Node::empty(origin), scope: None });
+                    entries.push(Entry {
+                        name,
+                        place,
+                        node: Node::empty(origin),
+                        scope: scope.within(field),
+                    });
                     entries.len() - 1
                 });
                 if let Some(entry) = entries.get_mut(at) {
                     entry.node = node.unwrap_or_else(|| entry.node.clone());
-                    entry.scope = Some(scope.within(field));
+                    entry.scope = scope.within(field);
                 }
             };
             let text = match says {
@@ -142,20 +136,18 @@ impl De {
                     })?
                 }
             };
-            if given.contains(&field) {
-                let wrong = Wrong::new(
-                    "two variables are set for this, one with _FILE or _SECRET at its end; unset one",
-                );
+            if let Some((_, other)) = given.iter().find(|(other, _)| *other == field) {
+                let wrong = Wrong::new(format!("two variables are set for this, {other} too; unset one"));
                 return Err(wrong.within(field).at(&Origin::Variable(variable.into())));
             }
-            given.push(field);
             let node = Node::variable(&variable, text);
+            given.push((field, variable.clone()));
             let node = match says {
                 Says::File => {
                     let key = Key { name: "file".into(), origin: node.origin.clone() };
                     Node { origin: node.origin.clone(), value: Value::Map(vec![(key, node)]) }
                 }
-                Says::Secret => by_name(node, environment.as_ref()).map_err(|wrong| wrong.within(field))?,
+                Says::Secret => by_name(node, &scope).map_err(|wrong| wrong.within(field))?,
                 Says::Text | Says::Part => node,
             };
             place(&mut entries, Some(node));
@@ -269,7 +261,7 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.node.is_null() && self.scope.is_none() {
+        if self.node.is_null() && !self.scope.has_variables() {
             visitor.visit_none()
         } else {
             visitor.visit_some(self)
@@ -302,7 +294,7 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let (origin, environment) = (self.node.origin.clone(), self.environment);
+        let (origin, scope) = (self.node.origin.clone(), self.scope.without_variables());
         let list = match self.node {
             Node { value: Value::List(list), .. } => list,
             node if node.is_null() => Vec::new(),
@@ -312,7 +304,7 @@ impl<'de> Deserializer<'de> for De {
                 .collect(),
             node => return Err(wrong_type(&node, &visitor)),
         };
-        let mut items = Items { list: list.into_iter(), next: 0, environment };
+        let mut items = Items { list: list.into_iter(), next: 0, scope };
         let value = visitor.visit_seq(&mut items).map_err(|wrong| wrong.at(&origin))?;
         match items.list.len() {
             0 => Ok(value),
@@ -334,17 +326,17 @@ impl<'de> Deserializer<'de> for De {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let (origin, environment) = (self.node.origin.clone(), self.environment.clone());
+        let (origin, scope) = (self.node.origin.clone(), self.scope.without_variables());
         let entry = |(at, (key, node)): (usize, (Key, Node))| {
             let place = match key.origin {
                 Origin::Variable(_) => format!("[{at}]"),
                 _ => key.name.clone(),
             };
-            Entry { name: key.name, place, node, scope: None }
+            Entry { name: key.name, place, node, scope: scope.clone() }
         };
         let entries: Vec<_> = self.entries(&visitor)?.into_iter().enumerate().map(entry).collect();
-        let entries = Entries { entries: entries.into_iter(), value: None, environment };
-        visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
+        let mut entries = Entries { entries: entries.into_iter(), value: None };
+        visitor.visit_map(&mut entries).map_err(|wrong| wrong.at(&origin))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -353,10 +345,12 @@ impl<'de> Deserializer<'de> for De {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        let (origin, environment) = (self.node.origin.clone(), self.environment.clone());
-        let entries = self.fields(fields, &visitor)?;
-        let entries = Entries { entries: entries.into_iter(), value: None, environment };
-        visitor.visit_map(entries).map_err(|wrong| wrong.at(&origin))
+        let origin = self.node.origin.clone();
+        let mut entries = Entries { entries: self.fields(fields, &visitor)?.into_iter(), value: None };
+        visitor.visit_map(&mut entries).map_err(|wrong| match &entries.value {
+            Some(entry) if entry.scope.has_variables() => wrong.also(&entry.name).at(&entry.node.origin),
+            _ => wrong.at(&origin),
+        })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -372,7 +366,7 @@ impl<'de> Deserializer<'de> for De {
         {
             let name = key.name.clone();
             return visitor
-                .visit_enum(Variant(key, node, self.environment))
+                .visit_enum(Variant(key, node, self.scope.without_variables()))
                 .map_err(|wrong| wrong.within(name).at(&origin));
         }
         self.scalar(visitor, |visitor, text, _| visitor.visit_enum(text.into_deserializer()))
@@ -387,16 +381,16 @@ struct Entry {
     /// What it is called in errors.
     place: String,
     node: Node,
-    scope: Option<Scope>,
+    scope: Scope,
 }
 
 struct Entries {
     entries: vec::IntoIter<Entry>,
+    /// The one whose key was read, and whose value was not yet.
     value: Option<Entry>,
-    environment: Option<Environment>,
 }
 
-impl<'de> MapAccess<'de> for Entries {
+impl<'de> MapAccess<'de> for &mut Entries {
     type Error = Wrong;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
@@ -404,7 +398,8 @@ impl<'de> MapAccess<'de> for Entries {
         let Some(entry) = &self.value else { return Ok(None) };
         // As quoted text, which a key of any type is read from.
         let key = Value::Scalar { text: entry.name.clone(), plain: false };
-        seed.deserialize(De::new(Node { value: key, origin: entry.node.origin.clone() }, None)).map(Some)
+        let key = Node { value: key, origin: entry.node.origin.clone() };
+        seed.deserialize(De::new(key, entry.scope.without_variables())).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
@@ -412,8 +407,7 @@ impl<'de> MapAccess<'de> for Entries {
             return Err(Wrong::new("a value was asked for before its key"));
         };
         let origin = node.origin.clone();
-        seed.deserialize(De::named(&name, node, scope, self.environment.clone()))
-            .map_err(|wrong| wrong.at(&origin).within(place))
+        seed.deserialize(De::named(&name, node, scope)).map_err(|wrong| wrong.at(&origin).within(place))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -424,7 +418,7 @@ impl<'de> MapAccess<'de> for Entries {
 struct Items {
     list: vec::IntoIter<Node>,
     next: usize,
-    environment: Option<Environment>,
+    scope: Scope,
 }
 
 impl<'de> SeqAccess<'de> for &mut Items {
@@ -434,7 +428,7 @@ impl<'de> SeqAccess<'de> for &mut Items {
         let Some(node) = self.list.next() else { return Ok(None) };
         let (at, origin) = (self.next, node.origin.clone());
         self.next += 1;
-        let value = seed.deserialize(De::part(node, self.environment.clone()));
+        let value = seed.deserialize(De::new(node, self.scope.clone()));
         value.map(Some).map_err(|wrong| wrong.at(&origin).within(format!("[{at}]")))
     }
 
@@ -444,17 +438,17 @@ impl<'de> SeqAccess<'de> for &mut Items {
 }
 
 /// `variant: { .. }`
-struct Variant(Key, Node, Option<Environment>);
+struct Variant(Key, Node, Scope);
 
 impl<'de> EnumAccess<'de> for Variant {
     type Error = Wrong;
     type Variant = De;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, De)> {
-        let Self(key, node, environment) = self;
+        let Self(key, node, scope) = self;
         let variant =
             seed.deserialize(key.name.into_deserializer()).map_err(|wrong: Wrong| wrong.at(&key.origin))?;
-        Ok((variant, De::part(node, environment)))
+        Ok((variant, De::new(node, scope)))
     }
 }
 

@@ -32,14 +32,14 @@ use serde::de::DeserializeOwned;
 pub struct Settings {
     pub(crate) node: Node,
     pub(crate) path: String,
-    pub(crate) scope: Option<Scope>,
+    pub(crate) scope: Scope,
 }
 
 impl Settings {
     /// Settings that only the environment gives: `PREFIX_FIELD` for each field.
     pub fn from_env(prefix: &str) -> Self {
         let scope = Scope::new(Environment::of_process(), prefix);
-        Self { node: Node::empty(Origin::Code), path: String::new(), scope: Some(scope) }
+        Self { node: Node::empty(Origin::Code), path: String::new(), scope }
     }
 
     /// The settings as a `T`.
@@ -47,12 +47,20 @@ impl Settings {
     /// # Errors
     /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) naming the setting, where it stands, and what it takes.
     pub fn read<T: DeserializeOwned>(self) -> Result<T> {
-        let Self { node, path, scope } = self;
+        let Self { mut node, path, scope } = self;
         let mut texts = Vec::new();
         wrong::texts(&node, &mut texts);
-        let environment = scope.as_ref().map(|scope| scope.environment.clone());
-        T::deserialize(de::De::new(node, scope)).map_err(|wrong| {
-            texts.extend(environment.iter().flat_map(Environment::used));
+        let read = |node: &Node| T::deserialize(de::De::new(node.clone(), scope.clone()));
+        let mut result = read(&node);
+        // That two names are one setting's serde tells only where both are given; here by a file, and by a variable, which is over it.
+        while let Err(wrong) = &result {
+            let tries = wrong.renamings(&node).into_iter().map(|renamed| (read(&renamed), renamed));
+            let is_same = |other: &Result<T, Wrong>| other.as_ref().is_err_and(|other| other.is_same(wrong));
+            let Some(better) = tries.into_iter().find(|(other, _)| !is_same(other)) else { break };
+            (result, node) = better;
+        }
+        result.map_err(|wrong| {
+            texts.extend(scope.environment.used());
             wrong.without(texts).into_error(&path)
         })
     }
@@ -112,7 +120,7 @@ mod tests {
         Settings {
             node,
             path: "exporters[0].config".into(),
-            scope: Some(Scope::new(environment, "PROFILING_ACME")),
+            scope: Scope::new(environment, "PROFILING_ACME"),
         }
     }
 

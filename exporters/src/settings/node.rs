@@ -97,6 +97,32 @@ impl Node {
         matches!(&self.value, Value::Map(entries) if entries.iter().any(|(other, _)| other.name == key))
     }
 
+    /// The part at `place`: keys, and in lists `[0]`.
+    pub(crate) fn find(&mut self, place: &[&str]) -> Option<&mut Self> {
+        let Some((first, rest)) = place.split_first() else { return Some(self) };
+        let part = match &mut self.value {
+            Value::Scalar { .. } => None,
+            Value::List(list) => first
+                .strip_prefix('[')?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
+                .and_then(|at: usize| list.get_mut(at)),
+            Value::Map(map) => map.iter_mut().find(|(key, _)| key.name == *first).map(|(_, node)| node),
+        };
+        part?.find(rest)
+    }
+
+    /// The text of `key` in a mapping.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        let Value::Map(entries) = &self.value else { return None };
+        let (_, node) = entries.iter().find(|(other, _)| other.name == key)?;
+        match &node.value {
+            Value::Scalar { text, .. } if !node.is_null() => Some(text),
+            _ => None,
+        }
+    }
+
     /// Where each key of a mapping stands.
     pub(crate) fn origins(&self) -> BTreeMap<String, Origin> {
         let Value::Map(entries) = &self.value else { return BTreeMap::new() };

@@ -82,11 +82,15 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// The variables that begin with a prefix.
+/// The variables that are about one group of settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
+    /// All variables: a secret that is given by name may be one of them wherever its name stands.
     pub(crate) environment: Environment,
-    pub(crate) prefix: String,
+    /// What the names of its own begin with; nothing where no variable is about it.
+    prefixes: Vec<String>,
+    /// What the names of some that are not its own begin with, although they begin like its own.
+    others: Arc<[String]>,
 }
 
 /// What a variable says of one field.
@@ -103,26 +107,50 @@ pub(crate) enum Says {
 }
 
 impl Scope {
+    /// `PREFIX_X` for a setting `x`.
     pub(crate) fn new(environment: Environment, prefix: &str) -> Self {
-        Self { environment, prefix: variable_name(prefix) }
+        Self::of(environment, vec![format!("{}_", variable_name(prefix))], Vec::new())
     }
 
-    /// The variable of `field`.
-    pub(crate) fn name(&self, field: &str) -> String {
-        format!("{}_{}", self.prefix, variable_name(field))
+    /// What begins with these prefixes, and with none of the others.
+    pub(crate) fn of(environment: Environment, prefixes: Vec<String>, others: Vec<String>) -> Self {
+        Self { environment, prefixes, others: others.into() }
+    }
+
+    /// Of something that no variable is about.
+    pub(crate) fn without_variables(&self) -> Self {
+        Self { prefixes: Vec::new(), ..self.clone() }
+    }
+
+    /// Whether any variable could be about it.
+    pub(crate) fn has_variables(&self) -> bool {
+        !self.prefixes.is_empty()
+    }
+
+    /// The variables of `field`.
+    pub(crate) fn names<'a>(&'a self, field: &'a str) -> impl Iterator<Item = String> + 'a {
+        self.prefixes.iter().map(move |prefix| format!("{prefix}{}", variable_name(field)))
     }
 
     pub(crate) fn within(&self, field: &str) -> Self {
-        Self { environment: self.environment.clone(), prefix: self.name(field) }
+        Self { prefixes: self.names(field).map(|name| name + "_").collect(), ..self.clone() }
+    }
+
+    /// Whether a variable gives the whole of `field`.
+    #[cfg(feature = "http")]
+    pub(crate) fn gives(&self, field: &str) -> bool {
+        self.says(&[field]).iter().any(|(_, says, _)| *says != Says::Part)
     }
 
     /// What there is of each of `fields`: of two that a variable could mean, it means the one with the longer name.
     pub(crate) fn says<'f>(&self, fields: &[&'f str]) -> Vec<(&'f str, Says, String)> {
-        let start = format!("{}_", self.prefix);
-        let names = fields.iter().map(|field| self.name(field));
+        let names = fields.iter().flat_map(|field| self.names(field));
         self.environment.0.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
-        let says = |name: &str| {
-            let rest = name.strip_prefix(&start)?;
+        let says = |prefix: &str, name: &str| {
+            let rest = name.strip_prefix(prefix)?;
+            if self.others.iter().any(|other| name.starts_with(other)) {
+                return None;
+            }
             let means = |field: &'f str| {
                 let rest = rest.strip_prefix(&variable_name(field))?;
                 Some((
@@ -140,7 +168,8 @@ impl Scope {
                 fields.iter().filter_map(|field| means(field)).max_by_key(|(field, _)| field.len())?;
             Some((field, says, name.to_owned()))
         };
-        self.environment.names(&start).filter_map(says).collect()
+        let of = |prefix| self.environment.names(prefix).filter_map(move |name| says(prefix, name));
+        self.prefixes.iter().flat_map(|prefix| of(&**prefix)).collect()
     }
 }
 
@@ -167,7 +196,7 @@ mod tests {
             _name: Option<String>,
         }
         let node = crate::settings::Node::empty(crate::settings::Origin::Code);
-        let scope = Some(Scope::new(environment, "p"));
+        let scope = Scope::new(environment, "p");
         let settings = crate::Settings { node, path: String::new(), scope };
         let error = settings.read::<Example>().unwrap_err().to_string();
         assert!(

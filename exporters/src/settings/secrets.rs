@@ -3,7 +3,7 @@
 use super::{
     de::De,
     node::{Key, Node, Origin, Value},
-    scope::{Environment, variable_name},
+    scope::{Scope, variable_name},
     wrong::Wrong,
 };
 use serde::Deserialize;
@@ -13,15 +13,15 @@ use std::path::Path;
 const SECRETS_DIR: &str = "/run/secrets";
 
 /// The secret called so: a file in the secrets directory, or the variable of that name.
-pub(super) fn by_name(node: Node, environment: Option<&Environment>) -> Result<Node, Wrong> {
+pub(super) fn by_name(node: Node, scope: &Scope) -> Result<Node, Wrong> {
     let origin = node.origin.clone();
-    let name = String::deserialize(De::new(node, None))?;
+    let name = String::deserialize(De::new(node, scope.without_variables()))?;
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
         return Err(
             Wrong::new("the name of a secret is the name of a file in the secrets directory").at(&origin)
         );
     }
-    let variable = |name: &str| environment.and_then(|environment| environment.get(name)).map(str::to_owned);
+    let variable = |name: &str| scope.environment.get(name).map(str::to_owned);
     let directory = variable("PROFILING_SECRETS_DIR").unwrap_or_else(|| SECRETS_DIR.to_owned());
     let file = Path::new(&directory).join(&name);
     if file.exists() {

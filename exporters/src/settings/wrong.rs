@@ -1,6 +1,6 @@
 //! What is wrong with a setting: said with its place and its cure, and never with its value.
 
-use super::node::{Node, Origin, Value};
+use super::node::{Key, Node, Origin, Value};
 use crate::{Error, ErrorKind, error::shortened};
 use serde::de::{self, Expected, Unexpected};
 use std::fmt::{self, Write};
@@ -12,6 +12,8 @@ const LONGEST_NAME: usize = 100;
 /// Bytes; a longer message repeats what it should not.
 const LONGEST_MESSAGE: usize = 1500;
 
+const TWICE: &str = "this setting is given twice, perhaps under two of its names";
+
 /// Something is wrong with a setting.
 #[derive(Debug)]
 pub(crate) struct Wrong {
@@ -21,11 +23,13 @@ pub(crate) struct Wrong {
     origin: Option<Origin>,
     /// Whether somebody else wrote the message, who may have put a value into it.
     foreign: bool,
+    /// The name by which a variable gave a setting that is also given by another one of its names.
+    also: Option<String>,
 }
 
 impl Wrong {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), path: Vec::new(), origin: None, foreign: false }
+        Self { message: message.into(), path: Vec::new(), origin: None, foreign: false, also: None }
     }
 
     /// Where it was found, unless that is known better.
@@ -38,6 +42,33 @@ impl Wrong {
     pub(crate) fn within(mut self, part: impl Into<String>) -> Self {
         self.path.push(part.into());
         self
+    }
+
+    /// A setting is given twice, the second time by a variable that calls it `name`.
+    pub(super) fn also(self, name: &str) -> Self {
+        let also = Some(name.to_owned()).filter(|_| self.message == TWICE);
+        Self { also, ..self }
+    }
+
+    /// `node`, each time with another one of the settings beside the one that is given twice called as a variable calls that; it is
+    /// the last, so that all others have been read when it is found to be given twice still.
+    pub(super) fn renamings(&self, node: &Node) -> Vec<Node> {
+        let Some(name) = &self.also else { return Vec::new() };
+        // The innermost part is the setting itself.
+        let place: Vec<&str> = self.path.iter().skip(1).rev().map(String::as_str).collect();
+        let renamed = |at: usize| {
+            let mut node = node.clone();
+            let Value::Map(entries) = &mut node.find(&place)?.value else { return None };
+            let (key, value) = (at < entries.len()).then(|| entries.remove(at))?;
+            entries.push((Key { name: name.clone(), ..key }, value));
+            Some(node)
+        };
+        (0..).map_while(renamed).collect()
+    }
+
+    /// Whether it says the same of the same setting.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.message == other.message && self.path == other.path
     }
 
     /// Takes `texts` out of the message, if somebody else wrote it, plain or as `Debug` shows them: the longest first, since one
@@ -154,7 +185,7 @@ impl de::Error for Wrong {
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new("this setting is given twice, perhaps under two of its names").within(field)
+        Self::new(TWICE).within(field)
     }
 }
 

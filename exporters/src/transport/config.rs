@@ -95,7 +95,7 @@ impl ExporterConfig {
 
 /// Names all that is missing at once.
 fn check_presence(settings: &Settings, required: &[&str]) -> Result<()> {
-    let Some(scope) = &settings.scope else { return Ok(()) };
+    let scope = &settings.scope;
     let mut missing = String::new();
     let mut names = vec!["endpoint"];
     names.extend(required.iter().filter(|name| **name != "endpoint"));
@@ -103,11 +103,9 @@ fn check_presence(settings: &Settings, required: &[&str]) -> Result<()> {
         // `auth.token` and `token` are one.
         let (short, within) = (name.strip_prefix("auth.").unwrap_or(name), scope.within("auth"));
         let secret = SECRETS.contains(&short);
-        let variable = match short {
-            "password" | "username" => within.name(short),
-            _ => scope.name(short),
-        };
-        let mut spellings = vec![variable.clone(), within.name(short)];
+        let of = if matches!(short, "password" | "username") { &within } else { scope };
+        let Some(variable) = of.names(short).next() else { continue };
+        let mut spellings: Vec<_> = of.names(short).chain(within.names(short)).collect();
         if secret {
             spellings.extend(spellings.clone().iter().map(|spelling| format!("{spelling}_FILE")));
         }
@@ -135,8 +133,21 @@ pub(crate) struct Shorthand {
 }
 
 impl Shorthand {
-    /// Takes them out of `settings`.
+    /// Takes them out of `settings`. What stands in a file is left out where a variable gives the other spelling of it.
     pub(crate) fn take(settings: &mut Settings) -> Result<Self> {
+        let within = settings.scope.within("auth");
+        for (name, secret) in [("api_key", "api_key_secret"), ("token", "token_secret")] {
+            let over = match (settings.scope.gives(name), within.gives(name)) {
+                (true, false) => settings.node.find(&["auth"]),
+                (false, true) => Some(&mut settings.node),
+                _ => None,
+            };
+            if let Some(over) = over {
+                for spelling in [name, secret] {
+                    over.take(spelling);
+                }
+            }
+        }
         settings.take(&["api_key", "api_key_secret", "token", "token_secret"]).read()
     }
 
@@ -164,7 +175,7 @@ mod tests {
 
     fn read(variables: &[(&str, &str)], required: &[&str]) -> Result<ExporterConfig> {
         let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
-        let scope = Some(Scope::new(environment, "ACME"));
+        let scope = Scope::new(environment, "ACME");
         let settings = Settings { node: Node::empty(Origin::Code), path: String::new(), scope };
         ExporterConfig::from_settings(settings, required)
     }

@@ -180,7 +180,7 @@ mod tests {
 
     fn settings(variables: &[(&str, &str)]) -> Settings {
         let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
-        let scope = Some(Scope::new(environment, "PROFILING_HTTP"));
+        let scope = Scope::new(environment, "PROFILING_HTTP");
         Settings { node: Node::empty(Origin::Code), path: String::new(), scope }
     }
 

@@ -1,0 +1,139 @@
+//! Which variable is about which exporter, and what it is over.
+
+#![cfg(feature = "yaml")]
+
+use super::*;
+use crate::settings::Environment;
+use std::time::Duration;
+
+fn configured(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
+    let environment: Environment =
+        variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    match text {
+        "" => Config::from_env(&environment),
+        text => Config::parse(text, "f.yaml", &environment),
+    }
+}
+
+/// The batch size of each exporter.
+fn sizes(text: &str, variables: &[(&str, &str)]) -> Vec<usize> {
+    configured(text, variables).unwrap().legs.iter().map(|(leg, ..)| leg.batch_size).collect()
+}
+
+fn refused(text: &str, variables: &[(&str, &str)]) -> String {
+    let error = configured(text, variables).unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+    error
+}
+
+const TWO: &str = "exporters:\n- { name: primary, type: memory }\n- { name: primary-copy, type: memory }\n";
+
+#[test]
+fn a_variable_is_about_the_exporter_that_it_names() {
+    let one = "exporters: [{ name: primary, type: memory, batch_size: 1 }]";
+    assert_eq!(sizes(one, &[("PROFILING_PRIMARY_BATCH_SIZE", "7")]), [7]);
+    assert_eq!(sizes(one, &[("PROFILING_MEMORY_BATCH_SIZE", "7")]), [7]);
+    assert_eq!(sizes(TWO, &[("PROFILING_PRIMARY_BATCH_SIZE", "7")]), [7, 100]);
+    // The longer name, although the other one could have a setting called `copy`.
+    assert_eq!(sizes(TWO, &[("PROFILING_PRIMARY_COPY_BATCH_SIZE", "7")]), [100, 7]);
+    // What has no name is called like its type.
+    let called = "exporters: [{ type: memory }, { name: other, type: memory }]";
+    assert_eq!(sizes(called, &[("PROFILING_MEMORY_BATCH_SIZE", "7")]), [7, 100]);
+    let off = "exporters: [{ name: on, type: memory }, { type: memory, enabled: false }]";
+    assert_eq!(sizes(off, &[("PROFILING_MEMORY_BATCH_SIZE", "7")]), [7]);
+    let off = "exporters: [{ name: off, type: memory, enabled: false }]";
+    assert_eq!(sizes(off, &[("PROFILING_MEMORY_ENABLED", "1")]), [100]);
+    assert_eq!(sizes("", &[("PROFILING_MEMORY_BATCH_SIZE", "7")]), [7]);
+}
+
+#[test]
+fn a_variable_that_could_be_about_several_is_refused() {
+    let error = refused(TWO, &[("PROFILING_MEMORY_BATCH_SIZE", "7")]);
+    let cure = "PROFILING_PRIMARY_BATCH_SIZE or PROFILING_PRIMARY_COPY_BATCH_SIZE";
+    assert!(error.contains(cure) && error.contains("variable: PROFILING_MEMORY_BATCH_SIZE"), "{error}");
+    let alike = "exporters: [{ type: memory }, { type: memory }]";
+    let error = refused(alike, &[("PROFILING_MEMORY_BATCH_SIZE", "7")]);
+    assert!(error.contains("give each a `name`"), "{error}");
+    let one = "exporters: [{ name: primary, type: memory }]";
+    let both = [("PROFILING_MEMORY_BATCH_SIZE", "7"), ("PROFILING_PRIMARY_BATCH_SIZE", "8")];
+    let error = refused(one, &both);
+    assert!(
+        error.contains("two variables are set") && both.iter().all(|(name, _)| error.contains(name)),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_variable_that_no_setting_has_is_refused() {
+    let error = refused(TWO, &[("PROFILING_PRIMARY_COPY_BATCHSIZE", "hunter2")]);
+    assert!(error.contains("did you mean `PROFILING_PRIMARY_COPY_BATCH_SIZE`?"), "{error}");
+    // Of one that does not run, and of nobody.
+    assert_eq!(sizes(TWO, &[("PROFILING_NOBODY_X", "7")]), [100, 100]);
+}
+
+#[test]
+fn without_a_file_the_place_is_the_variables() {
+    let error = refused("", &[("PROFILING_MEMORY_BATCH_SIZE", "0")]);
+    assert!(error.contains("batch_size, in: the variables PROFILING_MEMORY_…"), "{error}");
+}
+
+#[test]
+fn a_variable_is_over_the_file_by_whichever_name() {
+    let waits = |text: &str, variable| {
+        let config = configured(text, &[(variable, "7s")]).unwrap();
+        config.legs.iter().map(|(leg, ..)| leg.flush_interval).collect::<Vec<_>>()
+    };
+    let seven = [Duration::from_secs(7)];
+    for file in ["flush_interval: 5s", "flush_interval_seconds: 5", "config: { flush_interval_seconds: 5 }"] {
+        let text = format!("exporters: [{{ type: memory, {file} }}]");
+        for variable in ["PROFILING_MEMORY_FLUSH_INTERVAL", "PROFILING_MEMORY_FLUSH_INTERVAL_SECONDS"] {
+            assert_eq!(waits(&text, variable), seven, "{variable} over {file}");
+        }
+    }
+    // Neither is over the other.
+    let twice = "exporters: [{ type: memory, flush_interval_seconds: 5, flush_interval: 6s }]";
+    assert!(refused(twice, &[]).contains("given twice"));
+    assert!(refused(twice, &[("PROFILING_MEMORY_FLUSH_INTERVAL", "7s")]).contains("given twice"));
+    let variables =
+        [("PROFILING_MEMORY_FLUSH_INTERVAL", "7s"), ("PROFILING_MEMORY_FLUSH_INTERVAL_SECONDS", "8")];
+    let error = refused("", &variables);
+    assert!(
+        error.contains("given twice") && error.contains("in: the variable PROFILING_MEMORY_FLUSH"),
+        "{error}"
+    );
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn parts_and_credentials_are_over_the_file_by_whichever_name() {
+    let shown = |config: &str, variables: &[(&str, &str)]| {
+        let text = format!("exporters: [{{ type: http, config: {{ endpoint: 'http://h', {config} }} }}]");
+        format!("{:?}", configured(&text, variables).unwrap().legs)
+    };
+    let retry = shown(
+        "retry: { max_retries: 9, max_backoff_seconds: 90 }",
+        &[("PROFILING_HTTP_RETRY_CONFIG_MAX_DELAY", "70s"), ("PROFILING_HTTP_TIMEOUT_SECONDS", "3")],
+    );
+    for part in ["max_retries: 9", "max_delay: 70s", " timeout: 3s"] {
+        assert!(retry.contains(part), "{part} is not in {retry}");
+    }
+    let auth = shown("auth: { auth_type: basic, token: a }", &[("PROFILING_HTTP_AUTH_TYPE", "bearer")]);
+    assert!(auth.contains("Some(Bearer)"), "{auth}");
+    for (file, variable) in [
+        ("auth: { token: file }", "PROFILING_HTTP_TOKEN"),
+        ("auth: { token_secret: file }", "PROFILING_HTTP_TOKEN"),
+        ("token: file", "PROFILING_HTTP_AUTH_TOKEN"),
+        ("token_secret: file", "PROFILING_HTTP_AUTH_TOKEN"),
+    ] {
+        // A secret that is not one shows that it, and not that of the file, was taken.
+        let text = format!("exporters: [{{ type: http, config: {{ endpoint: 'http://h', {file} }} }}]");
+        let error = refused(&text, &[(variable, "hunter2\n")]);
+        assert!(error.contains("what a header cannot"), "{file}: {error}");
+        shown(file, &[(variable, "good")]);
+    }
+    let both = [("PROFILING_HTTP_TOKEN", "hunter2"), ("PROFILING_HTTP_AUTH_TOKEN", "hunter2")];
+    assert!(
+        refused("exporters: [{ type: http, config: { endpoint: 'http://h' } }]", &both)
+            .contains("both given")
+    );
+}
