@@ -201,8 +201,7 @@ impl Make<'_> {
 
     fn value(&mut self, key: &str, values: &[&str], depth: usize) -> Result<()> {
         // What is no secret may be repeated: names, and files.
-        let name =
-            key.ends_with("_secret") || key.ends_with("file") || key.ends_with("name") || key == "type";
+        let name = key.ends_with("file") || key.ends_with("name") || key == "type";
         let kinds = if values.is_empty() { 6..=11 } else { 0..=11 };
         match self.from.int_in_range(kinds)? {
             0..=5 => {
@@ -257,10 +256,7 @@ impl Make<'_> {
                 last = *self.from.choose(self.keys)?;
                 let _ = write!(name, "_{}", last.0.to_uppercase());
             }
-            let is_name = last.0.ends_with("_secret")
-                || last.0.ends_with("file")
-                || last.0.ends_with("name")
-                || last.0 == "type";
+            let is_name = last.0.ends_with("file") || last.0.ends_with("name") || last.0 == "type";
             let text = if is_name || !last.1.is_empty() && self.from.ratio(1, 2)? {
                 self.from.choose(if last.1.is_empty() { TEXTS } else { last.1 })?.to_string()
             } else {

@@ -28,15 +28,8 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// Where an error repeats a name that somebody gave, or a path, which is meant to be seen.
-const NAMES: [&str; 7] = [
-    ", kind: ",
-    ", exporter: ",
-    ", metric: ",
-    ", file: ",
-    ", endpoint: ",
-    "there is neither the file",
-    "is not set; set it",
-];
+const NAMES: [&str; 6] =
+    [", kind: ", ", exporter: ", ", metric: ", ", file: ", ", endpoint: ", "is not set; set it"];
 
 /// What a person is told of an error: little, in one line, and no value.
 fn check(result: Result<(), Error>, with_canary: bool) {

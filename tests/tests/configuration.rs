@@ -160,8 +160,8 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
         ),
         (
             "secret",
-            "exporters: [{ type: http, config: { endpoint: 'http://h', auth: { token_secret: no-such } } }]",
-            &["no-such", "NO_SUCH", "auth.token_secret"],
+            "exporters: [{ type: http, config: { endpoint: 'http://h', auth: { token_secret: hunter2 } } }]",
+            &["there is no secret of the name that stands here (7 characters)", "auth.token_secret, in: "],
         ),
         ("interval", "interval: 5", &["a duration such as 500ms", "setting: interval"]),
     ] {

@@ -212,8 +212,8 @@ impl TryFrom<Inner> for Whole {
 #[test]
 fn a_secret_that_a_variable_replaces_need_not_be_there() {
     let none = ("PROFILING_SECRETS_DIR", "/nonexistent");
-    assert!(refused::<Tokens>("token_secret: absent", &[none]).contains("ABSENT"));
-    let token = read::<Tokens>("token_secret: absent", &[none, ("P_TOKEN", "t")]).unwrap().token;
+    assert!(refused::<Tokens>("token_secret: hunter2", &[none]).contains("there is no secret of the name"));
+    let token = read::<Tokens>("token_secret: hunter2", &[none, ("P_TOKEN", "t")]).unwrap().token;
     assert_eq!(token, Some(Secret::new("t")));
 }
 

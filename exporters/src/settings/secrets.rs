@@ -7,7 +7,7 @@ use super::{
     wrong::Wrong,
 };
 use serde::Deserialize;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Where they are.
 const SECRETS_DIR: &str = "/run/secrets";
@@ -22,8 +22,8 @@ pub(super) fn by_name(node: Node, scope: &Scope) -> Result<Node, Wrong> {
         );
     }
     let variable = |name: &str| scope.environment.get(name).map(str::to_owned);
-    let directory = variable("PROFILING_SECRETS_DIR").unwrap_or_else(|| SECRETS_DIR.to_owned());
-    let file = Path::new(&directory).join(&name);
+    let directory = variable("PROFILING_SECRETS_DIR").map_or_else(|| SECRETS_DIR.into(), PathBuf::from);
+    let file = directory.join(&name);
     if file.exists() {
         let text = Value::Scalar { text: file.to_string_lossy().into_owned(), plain: false };
         let key = Key { name: "file".into(), origin: origin.clone() };
@@ -37,8 +37,13 @@ pub(super) fn by_name(node: Node, scope: &Scope) -> Result<Node, Wrong> {
         Some(text) => {
             Ok(Node { value: Value::Scalar { text, plain: false }, origin: Origin::Variable(named.into()) })
         }
+        // What stands there may be the secret itself, by mistake: it is not repeated, whatever it looks like.
         None => {
-            let message = format!("there is neither the file {} nor the variable {named}", file.display());
+            let (characters, dir) = (name.chars().count(), directory.display());
+            let message = format!(
+                "there is no secret of the name that stands here ({characters} characters), neither a file in {dir} nor a variable \
+                 (in upper case, with `_` for all but letters and digits); a secret itself belongs into the setting without `_secret`"
+            );
             Err(Wrong::new(message).at(&origin))
         }
     }
