@@ -7,6 +7,7 @@ mod expand;
 mod http;
 mod metric;
 mod model;
+mod names;
 mod sources;
 
 use proc_macro2::TokenStream;

@@ -91,6 +91,11 @@ impl Error {
         self
     }
 
+    /// What is said of `key` where this happened.
+    pub(crate) fn context(&self, key: &str) -> Option<&str> {
+        self.0.context.iter().find(|(known, _)| *known == key).map(|(_, value)| &**value)
+    }
+
     /// Adds of which setting this is and where that stands, unless that is said already; `path` goes before a setting that was
     /// named without.
     pub(crate) fn placed(mut self, path: &str, place: Option<impl fmt::Display>) -> Self {

@@ -163,6 +163,60 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
             "exporters: [{ type: http, config: { endpoint: 'http://h', auth: { token_secret: hunter2 } } }]",
             &["there is no secret of the name that stands here (7 characters)", "auth.token_secret, in: "],
         ),
+        (
+            "no-name",
+            "exporters:\n- { type: memory }\n- { type: memory, name: ' ' }",
+            &["the name of this exporter is empty", "setting: exporters[1].name, in: ", ".yaml:3"],
+        ),
+        (
+            "one-name",
+            "exporters:\n- { type: prometheus, name: a }\n- { type: memory, name: a }",
+            &["there is this exporter already", "exporter: a", "setting: exporters[1].name, in: ", ".yaml:3"],
+        ),
+        (
+            "one-default-name",
+            "exporters:\n- { type: memory }\n- { type: prometheus }\n- { type: http, config: { endpoint: 'http://h', name: memory } }",
+            &["there is this exporter already", "setting: exporters[2].name, in: ", ".yaml:4"],
+        ),
+        (
+            "no-metric-name",
+            "exporters:\n- type: memory\n  metrics_mapping: { error_rate: { name: '' } }",
+            &["the name of this metric is empty", "setting: exporters[0].metrics_mapping, in: ", ".yaml:3"],
+        ),
+        (
+            "one-metric-name",
+            "exporters:\n- type: prometheus\n  metrics_mapping: { error_rate: { name: a }, a: { source: total_calls } }",
+            &[
+                "there is this metric already",
+                "metric: a",
+                "setting: exporters[0].metrics_mapping, in: ",
+                ".yaml:3",
+            ],
+        ),
+        (
+            "no-label",
+            "exporters:\n- type: memory\n  labels: { '': hunter2 }",
+            &["the name of this label is empty", "setting: exporters[0].labels, in: ", ".yaml:3"],
+        ),
+        (
+            "no-label-of-prometheus",
+            "exporters:\n- type: prometheus\n  config: { labels: { ' ': hunter2 } }",
+            &["the name of this label is empty", "setting: exporters[0].config.labels, in: ", ".yaml:3"],
+        ),
+        (
+            "no-attribute-of-http",
+            "exporters:\n- type: http\n  config: { endpoint: 'http://h', attributes: { '': hunter2 } }",
+            &[
+                "the name of this attribute is empty",
+                "setting: exporters[0].config.attributes, in: ",
+                ".yaml:3",
+            ],
+        ),
+        (
+            "no-attribute",
+            "interval: 5s\nattributes: { '': hunter2 }",
+            &["the name of this attribute is empty", "setting: attributes, in: ", ".yaml:2"],
+        ),
         ("interval", "interval: 5", &["a duration such as 500ms", "setting: interval"]),
     ] {
         let error = refused(name, text);

@@ -1,10 +1,13 @@
-//! The derive's own table of sources, statistics and kinds allows exactly what the library does.
+//! The derive's own table of sources, statistics and kinds, and its rule for names, allow exactly what the library does.
 
 #[allow(dead_code)]
 #[path = "../../exporters-derive/src/exporter/sources.rs"]
 mod sources;
 
-use exporters::{MetricKind, MetricMapping, Statistic};
+#[path = "../../exporters-derive/src/exporter/names.rs"]
+mod names;
+
+use exporters::{Builder, MetricKind, MetricMapping, Statistic};
 use sources::{KINDS, Kind, NAMED, RECORDED, STATISTICS, can_be, kind_of_statistic};
 use std::collections::BTreeSet;
 
@@ -70,4 +73,22 @@ fn statistics_are_all_there() {
     for (statistic, ..) in STATISTICS {
         assert!(unknown.contains(statistic), "{statistic} is not among {unknown}");
     }
+}
+
+/// Of metrics in a file, and of those above a struct.
+#[test]
+fn names_are_refused_alike() {
+    let file = std::env::temp_dir().join(format!("exporters-names-{}.yaml", std::process::id()));
+    let all = ["", " ", "\t\n", "\u{a0}", "\u{200b}", "a", " a", "A", "a.b", "é", "e\u{301}"];
+    for (one, other) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
+        let metric = |source: &str, name: &str| format!("{source}: {{ name: {} }}", serde_json::json!(name));
+        let (one_metric, other_metric) = (metric("error_rate", one), metric("total_calls", other));
+        let text =
+            format!("exporters: [{{ type: memory, metrics_mapping: {{ {one_metric}, {other_metric} }} }}]");
+        std::fs::write(&file, text).unwrap();
+        let pair = [one.to_owned(), other.to_owned()];
+        let derive = !pair.iter().any(|name| names::is_empty(name)) && names::repeated(&pair).is_empty();
+        assert_eq!(Builder::from_file(&file).is_ok(), derive, "{pair:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
 }

@@ -5,6 +5,7 @@ use syn::parse::ParseStream;
 use syn::{Attribute, Error, Expr, ExprLit, ExprPath, Lit, LitBool, LitStr, Member, Meta, Path, Result};
 
 use super::http::{self, Http};
+use super::names;
 use crate::errors::Errors;
 use crate::list::{Key, List};
 
@@ -99,7 +100,7 @@ pub(super) fn attribute(attrs: &[Attribute], errors: &mut Errors) -> Option<LitS
         within(attr, "#[exporter(attribute = \"..\")]", errors, |input, errors| {
             list.read(input, errors, |key, input, _| {
                 let text: LitStr = key.value(input)?;
-                if text.value().trim().is_empty() {
+                if names::is_empty(&text.value()) {
                     return Err(Error::new(text.span(), "the key is empty; give the attribute a name"));
                 }
                 attribute = Some(text);

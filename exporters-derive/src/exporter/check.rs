@@ -7,6 +7,7 @@ use super::args::{bad_kind, is_kind, name};
 use super::http::Http;
 use super::metric::{Metric, Source};
 use super::model::{Field, Model};
+use super::names;
 use super::sources::{KINDS, Kind, NAMED, RECORDED, STATISTICS, can_be, kind_of_statistic};
 use crate::errors::Errors;
 use crate::nearest;
@@ -62,15 +63,12 @@ pub(super) fn model(model: &Model, errors: &mut Errors) {
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a LitStr>, what: &str, errors: &mut Errors) {
-    let mut seen = Vec::new();
-    for name in names {
-        let text = name.value();
-        if seen.contains(&text) {
-            let message =
-                format!("there is {what} `{text}` already; give this one another name, or remove it");
-            errors.push(Error::new(name.span(), message));
-        }
-        seen.push(text);
+    let names: Vec<&LitStr> = names.collect();
+    let texts: Vec<String> = names.iter().map(|name| name.value()).collect();
+    for (name, text) in names::repeated(&texts).into_iter().filter_map(|at| names.get(at).zip(texts.get(at)))
+    {
+        let message = format!("there is {what} `{text}` already; give this one another name, or remove it");
+        errors.push(Error::new(name.span(), message));
     }
 }
 

@@ -6,6 +6,7 @@ use syn::parse::ParseStream;
 use syn::{Attribute, Error, Expr, ExprLit, Ident, Lit, LitStr, Result, Token};
 
 use super::args::within;
+use super::names;
 use super::sources::{KINDS, Kind, STATISTICS};
 use crate::errors::Errors;
 use crate::list::{self, List};
@@ -66,7 +67,7 @@ fn begin(input: ParseStream<'_>) -> Result<Metric> {
         }
         LitStr::new(&ident.unraw().to_string(), ident.span())
     };
-    if name.value().trim().is_empty() {
+    if names::is_empty(&name.value()) {
         return Err(Error::new(name.span(), "the name is empty; say what the metric is called"));
     }
     if !input.peek(Token![=]) {

@@ -9,7 +9,7 @@ use crate::{
     backends::KINDS,
     duration,
     exporter::factory::Kinds,
-    settings::{Environment, Node, Origin, Scope, Wrong},
+    settings::{Environment, Names, Node, Origin, Scope, Wrong},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -86,11 +86,13 @@ impl Config {
         kinds: &Kinds,
         environment: &Environment,
     ) -> Result<Self> {
+        let attributes_origin =
+            general.origins().remove("attributes").unwrap_or_else(|| general.origin.clone());
         let scope = Scope::new(environment.clone(), "PROFILING");
         let general: General = Settings { node: general, path: String::new(), scope }.read()?;
         let addresses = Addresses::of(&entries);
         addresses.check(environment)?;
-        let (mut legs, mut running) = (Vec::new(), Vec::new());
+        let (mut legs, mut running, mut names) = (Vec::new(), Vec::new(), Names::of("exporter"));
         for (at, entry) in entries.into_iter().enumerate() {
             let (path, origin) = (format!("exporters[{at}]"), entry.origin.clone());
             let Some(leg) = LegConfig::read(entry, &path, kinds, addresses.scope(at, environment))? else {
@@ -101,10 +103,14 @@ impl Config {
                     "a program has one scrape endpoint; remove one of the exporters of the type `prometheus`";
                 return Err(Wrong::new(message).at(&origin).into_error(&path));
             }
+            let name = leg.0.name.clone().unwrap_or_else(|| leg.2.name());
+            names.add(&name).map_err(|error| error.placed(&format!("{path}.name"), origin.place()))?;
             legs.push(leg);
             running.push(at);
         }
         addresses.refuse_unknown(environment, &running)?;
+        let attributes = Names::check("attribute", general.attributes.keys().map(String::as_str));
+        attributes.map_err(|error| error.placed("attributes", attributes_origin.place()))?;
         let Service { name, version, namespace, environment } = general.service;
         let service = [
             ("service.name", name),

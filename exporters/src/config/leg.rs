@@ -4,7 +4,7 @@ use super::variables::prefix;
 #[cfg(feature = "prometheus")]
 use crate::prometheus::PrometheusExporter;
 use crate::{
-    AnyExporter, Error, ErrorKind, LegOptions, Mapping, Result, Settings, duration,
+    AnyExporter, Error, ErrorKind, Exporter, LegOptions, Mapping, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
     settings::{Key, Node, Origin, Scope, Value, Wrong},
@@ -79,6 +79,15 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
+    /// What its ledger and batches are called, unless somebody says otherwise.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Exporter(exporter) => exporter.info().name.into_owned(),
+            #[cfg(feature = "prometheus")]
+            Self::Scrape(exporter) => exporter.info().name.into_owned(),
+        }
+    }
+
     /// Whether it is one of which there can be only one.
     pub(super) fn is_scrape(&self) -> bool {
         !matches!(self, Self::Exporter(_))
@@ -159,8 +168,10 @@ impl LegConfig {
                 return Err(placed(error, name, origin_of(name)));
             }
         }
-        let mapping =
-            leg.mapping().map_err(|error| placed(error, "metrics_mapping", origin_of("metrics_mapping")))?;
+        let mapping = leg.mapping().map_err(|error| {
+            let origin = error.context("setting").map_or(&origin, origin_of).clone();
+            error.placed(path, origin.place())
+        })?;
         let origin = config.origin.clone();
         let settings = Settings { node: config, path: format!("{path}.config"), scope };
         let sink = match &*kind {

@@ -72,6 +72,17 @@ fn a_variable_that_no_setting_has_is_refused() {
 }
 
 #[test]
+fn a_list_says_nothing_twice() {
+    let error = refused("", &[("PROFILING_MEMORY_LABELS", "team=hunter2, other=x, team=hunter2")]);
+    assert!(
+        error.contains(
+            "given twice, setting: exporters[0].labels[2], in: the variable PROFILING_MEMORY_LABELS"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn without_a_file_the_place_is_the_variables() {
     let error = refused("", &[("PROFILING_MEMORY_BATCH_SIZE", "0")]);
     assert!(error.contains("batch_size, in: the variables PROFILING_MEMORY_…"), "{error}");

@@ -10,7 +10,7 @@ pub use entry::{MetricKind, MetricMapping, Source, Statistic};
 pub(crate) use glob::Glob;
 pub use statistics::names;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, settings::Names};
 use serde::Deserialize;
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -80,15 +80,27 @@ impl Mapping {
         let build = |(key, entry): (&String, &EntryConfig)| {
             let source = entry.source.as_deref().unwrap_or(key);
             let name = entry.name.clone().unwrap_or_else(|| key.clone());
-            entry.build(name, source).map_err(|error| error.with_context("metric", key))
+            let built = entry.build(name, source);
+            built
+                .map_err(|error| error.with_context("metric", key).with_context("setting", "metrics_mapping"))
         };
         let globs = |globs: &[String]| globs.iter().map(|glob| Glob::new(glob)).collect();
-        Ok(Self {
+        let mapping = Self {
             metrics: metrics.iter().map(build).collect::<Result<Vec<_>>>()?.into(),
             labels: labels.clone(),
             include: globs(&filter.include),
             exclude: globs(&filter.exclude),
-        })
+        };
+        mapping.check()?;
+        Ok(mapping)
+    }
+
+    /// Refuses names that are empty, or that two metrics have.
+    pub(crate) fn check(&self) -> Result<()> {
+        let labels = Names::check("label", self.labels.keys().map(String::as_str));
+        labels.map_err(|error| error.with_context("setting", "labels"))?;
+        let metrics = Names::check("metric", self.metrics.iter().map(|metric| &*metric.name));
+        metrics.map_err(|error| error.with_context("setting", "metrics_mapping"))
     }
 
     /// With the metrics of `base`, and its labels under these, where no metrics are asked for.

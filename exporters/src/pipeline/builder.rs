@@ -8,9 +8,9 @@ use crate::{
     config::{Config, Sink},
     record,
     record::snapshot::IDLE,
-    settings::Environment,
+    settings::{Environment, Names},
 };
-use std::{collections::HashSet, env, path::Path, sync::Arc, time::Duration};
+use std::{env, path::Path, sync::Arc, time::Duration};
 
 /// How long an interval is, unless somebody says otherwise.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -217,14 +217,10 @@ impl Builder {
     }
 
     fn check(&self) -> Result<()> {
-        let mut names = HashSet::new();
+        let mut names = Names::of("exporter");
         for (_, name, options) in &self.exporters {
             options.check().map_err(|error| error.with_context("exporter", name))?;
-            if !names.insert(name) {
-                let message =
-                    "two exporters have the same name: give one of them another with `LegOptions::with_name`";
-                return Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("exporter", name));
-            }
+            names.add(name).map_err(|error| error.with_context("by", "`LegOptions::with_name`"))?;
         }
         Ok(())
     }

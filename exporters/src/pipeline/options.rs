@@ -90,6 +90,7 @@ impl LegOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        self.mapping.as_ref().map_or(Ok(()), Mapping::check)?;
         let Self { batch_size, flush_interval, queue_size, .. } = *self;
         LegPatch { batch_size, flush_interval, queue_size: Some(queue_size) }.check()
     }

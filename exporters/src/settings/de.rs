@@ -16,7 +16,7 @@ use serde::{
     },
     forward_to_deserialize_any,
 };
-use std::vec;
+use std::{collections::HashSet, vec};
 
 /// One part of the tree.
 pub(crate) struct De {
@@ -70,13 +70,18 @@ impl De {
             node if node.is_null() => Ok(Vec::new()),
             Node { value: Value::Scalar { text, .. }, origin: origin @ Origin::Variable(_) } => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                let entry = |part: &str| {
+                let mut known = HashSet::new();
+                let entry = |(at, part): (usize, &'_ str)| {
                     let wrong = || Wrong::new("expected key=value,key=value").at(&origin);
                     let (key, text) = part.split_once('=').ok_or_else(wrong)?;
                     let key = Key { name: key.trim().to_owned(), origin: origin.clone() };
+                    if !known.insert(key.name.clone()) {
+                        let wrong = Wrong::new("this is given twice").within(format!("[{at}]"));
+                        return Err(wrong.at(&origin));
+                    }
                     Ok((key, Node { value: Value::plain(text.trim()), origin: origin.clone() }))
                 };
-                parts.map(entry).collect()
+                parts.enumerate().map(entry).collect()
             }
             node => Err(wrong_type(&node, expected)),
         }

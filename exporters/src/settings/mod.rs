@@ -6,6 +6,7 @@
 mod corners;
 mod de;
 mod endpoint;
+mod names;
 mod node;
 mod numbers;
 mod scope;
@@ -14,6 +15,7 @@ mod units;
 mod wrong;
 
 pub use endpoint::Endpoint;
+pub(crate) use names::Names;
 pub(crate) use node::{Key, Node, Origin, Value};
 pub(crate) use scope::{Environment, Scope, variable_name};
 

@@ -10,6 +10,7 @@ pub use config::{HttpConfig, HttpMethod};
 use crate::{
     AnyExporter, Batch, Capability, Error, ErrorKind, Exporter, Health, Info, ProfileMetrics, Receipt,
     Result, Settings,
+    settings::Names,
     transport::{Answer, Auth, Client, Request, Shorthand, Statuses, check_url},
 };
 use bytes::Bytes;
@@ -85,6 +86,8 @@ impl HttpExporter {
         let config = config.into();
         config.retry.check()?;
         check_url(&config.endpoint)?;
+        let attributes = Names::check("attribute", config.attributes.keys().map(String::as_str));
+        attributes.map_err(|error| error.with_context("setting", "attributes"))?;
         if config.batch_size == Some(0) {
             return Err(Error::new(ErrorKind::ConfigInvalid, "`batch_size` must be at least 1"));
         }

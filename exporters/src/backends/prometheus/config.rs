@@ -1,6 +1,9 @@
 //! `PrometheusConfig`: every setting of the scrape endpoint, checked before anything is opened.
 
-use crate::{Error, ErrorKind, Result, settings::Environment};
+use crate::{
+    Error, ErrorKind, Result,
+    settings::{Environment, Names},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, Unexpected},
@@ -105,6 +108,8 @@ impl PrometheusConfig {
         if self.max_connections == 0 {
             return wrong("`max_connections` must be at least 1");
         }
+        let labels = Names::check("label", self.labels.keys().map(String::as_str));
+        labels.map_err(|error| error.with_context("setting", "labels"))?;
         self.exponents().map(|_| ())
     }
 

@@ -112,6 +112,7 @@ impl PrometheusExporter {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_mapping(config: PrometheusConfig, mapping: Mapping) -> Result<Self> {
+        mapping.check()?;
         let renderer = Renderer::new(&config)?;
         Ok(Self(Arc::new(Shared {
             config,
