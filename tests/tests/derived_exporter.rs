@@ -182,17 +182,18 @@ fn csv_says_the_same() {
     export(&exporter, batch(recorded())).unwrap();
     let payload = backend.one();
     let text = String::from_utf8(payload.body.to_vec()).unwrap();
-    let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
-    let head = rows.next().unwrap();
-    let rows: Vec<BTreeMap<_, _>> = rows.map(|row| head.iter().copied().zip(row).collect()).collect();
-    let find = |name: &str, attribute: &str| {
-        let is = |row: &&BTreeMap<&str, &str>| row["name"] == name && row["attributes"].contains(attribute);
+    let rows = csv::Reader::from_reader(&*payload.body).into_deserialize::<BTreeMap<String, String>>();
+    let rows: Vec<_> = rows.map(|row| row.unwrap()).collect();
+    let find = |name: &str, result: Value| {
+        let attributes =
+            |row: &BTreeMap<String, String>| serde_json::from_str::<Value>(&row["attributes"]).unwrap();
+        let is = |row: &&BTreeMap<String, String>| row["name"] == name && attributes(row)["result"] == result;
         rows.iter().find(is).unwrap_or_else(|| panic!("{name} is not in {text}"))
     };
     assert_eq!(rows.len(), payload.items, "{text}");
-    assert_eq!(find("calls", "result=ok")["value"], "3");
-    assert_eq!(find("calls", "result=error")["value"], "1");
-    assert_eq!(find("error.rate", "")["value"], "0.25");
+    assert_eq!(find("calls", "ok".into())["value"], "3");
+    assert_eq!(find("calls", "error".into())["value"], "1");
+    assert_eq!(find("error.rate", Value::Null)["value"], "0.25");
     assert!(rows.iter().all(|row| row["deployment.environment.name"] == "production"));
 }
 

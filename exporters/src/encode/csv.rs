@@ -1,17 +1,19 @@
 //! CSV, as RFC 4180 has it: a header, one line an item. Text that a spreadsheet would take for a formula is guarded by a `'`.
 //!
 //! The columns are `start,end,name,kind,unit,attributes,value,total,count,sum,max`, and one for each attribute beside the resource's;
-//! of spans `trace_id,span_id,parent_id,name,start,duration_ns,status,attributes`. `attributes` is `key=value;key=value`.
+//! of spans `trace_id,span_id,parent_id,name,start,duration_ns,status,attributes`. `attributes` is a JSON object, `{}` where there are
+//! none, so that whatever stands in a key or a value can be told apart.
 
 use super::{
-    Rfc3339, Written,
+    Rfc3339, Written, document,
+    json::Json,
     walk::{Content, Item, Values, content, items},
 };
 use crate::{Attributes, Batch, Number, Span, Status};
-use std::{fmt::Write, time::SystemTime};
+use std::time::SystemTime;
 
 pub(super) fn write(batch: &Batch, attributes: &[(&str, &str)], limit: usize, out: &mut Vec<u8>) -> Written {
-    let mut csv = Csv { out, row: String::new(), text: String::new(), limit };
+    let mut csv = Csv { out, row: String::new(), json: Vec::new(), limit };
     let mut written = Written::default();
     let extra = |csv: &mut Csv<'_>, column: fn(&(&str, &str)) -> String| {
         attributes.iter().for_each(|attribute| csv.text(&column(attribute)));
@@ -77,7 +79,8 @@ pub(super) fn write(batch: &Batch, attributes: &[(&str, &str)], limit: usize, ou
 struct Csv<'a> {
     out: &'a mut Vec<u8>,
     row: String,
-    text: String,
+    /// The attributes, before they are quoted.
+    json: Vec<u8>,
     limit: usize,
 }
 
@@ -127,14 +130,11 @@ impl Csv<'_> {
     }
 
     fn attributes(&mut self, attributes: &Attributes) {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        for (n, attribute) in attributes.iter().enumerate() {
-            let semicolon = if n > 0 { ";" } else { "" };
-            let _ = write!(text, "{semicolon}{}={}", attribute.key, attribute.value);
-        }
-        self.text(&text);
-        self.text = text;
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        document::write_attributes(attributes, &mut Json(&mut json));
+        self.text(&String::from_utf8_lossy(&json));
+        self.json = json;
     }
 
     fn number(&mut self, number: Number) {

@@ -220,7 +220,7 @@ fn pairs(attributes: &[(&str, &str)], sink: &mut impl Sink) {
     sink.end_map();
 }
 
-fn write_attributes(attributes: &Attributes, sink: &mut impl Sink) {
+pub(super) fn write_attributes(attributes: &Attributes, sink: &mut impl Sink) {
     sink.begin_map(attributes.len());
     for attribute in attributes.iter() {
         sink.any_key(&attribute.key);

@@ -26,7 +26,7 @@ pub enum PayloadFormat {
     /// One JSON object a batch; `metrics` or `spans` in it is a list with one object an item.
     #[default]
     Json,
-    /// Comma-separated values, as RFC 4180 has them: a header, and one line an item.
+    /// Comma-separated values, as RFC 4180 has them: a header, and one line an item. The column `attributes` is a JSON object.
     Csv,
     /// Prometheus' text 0.0.4; metrics only.
     #[cfg(feature = "prometheus")]

@@ -8,6 +8,7 @@ use crate::{
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -37,7 +38,13 @@ fn batch(metrics: Vec<Metric>) -> Batch {
 }
 
 fn any_text() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-z]{1,8}", any::<String>(), Just("=1+1".to_owned()), Just("a\"b\\c\n\u{1}é,".to_owned())]
+    prop_oneof![
+        "[a-z]{1,8}",
+        any::<String>(),
+        Just("=1+1".to_owned()),
+        Just("a\"b\\c\n\u{1}é,".to_owned()),
+        "[a;=,\"]{1,6}"
+    ]
 }
 
 fn any_value() -> impl Strategy<Value = crate::Value> {
@@ -190,13 +197,36 @@ proptest! {
         prop_assert_eq!(reader.headers().unwrap().len(), 12);
         let rows: Vec<::csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
         prop_assert_eq!(rows.len() + skipped, batch.len());
-        for row in rows {
+        for row in &rows {
             // The start, the name, the unit and the attributes are text; numbers may begin with a minus.
             for text in [0, 2, 4, 5, 11].map(|column| &row[column]) {
                 prop_assert!(!text.starts_with(['=', '+', '-', '@', '\t', '\r']), "{}", text);
             }
             prop_assert_eq!(&row[11], "'=cmd()");
         }
+    }
+
+    #[test]
+    fn attributes_come_back_from_csv_as_they_were(batch in any_batch()) {
+        let Encoded { payload, .. } = encoded(PayloadFormat::Csv, &batch);
+        let mut rows = ::csv::ReaderBuilder::new().from_reader(&*payload.body).into_records();
+        walk::items(batch.metrics().unwrap(), batch.range(), |item| {
+            if item.is_finite() {
+                let row = rows.next().unwrap().unwrap();
+                let read: BTreeMap<String, Json> = serde_json::from_str(&row[5]).unwrap();
+                let expected = item.series.attributes.iter().map(|attribute| {
+                    let value = match &attribute.value {
+                        crate::Value::Bool(value) => Json::from(*value),
+                        crate::Value::I64(value) => Json::from(*value),
+                        value => Json::from(value.to_string()),
+                    };
+                    (attribute.key.clone().into_owned(), value)
+                });
+                assert_eq!(read, expected.collect());
+            }
+            true
+        });
+        prop_assert!(rows.next().is_none());
     }
 
     #[test]

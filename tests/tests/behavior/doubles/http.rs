@@ -183,15 +183,13 @@ fn csv(body: &[u8]) -> Seen {
     let mut seen = Seen::default();
     for row in ::csv::Reader::from_reader(body).into_records() {
         let row = row.unwrap();
-        let attribute = |key: &str| {
-            let mut pairs = row[5].split(';').filter_map(|pair| pair.split_once('='));
-            pairs.find(|(k, _)| *k == key).map_or("", |(_, value)| value).to_owned()
-        };
+        let attributes: serde_json::Value = serde_json::from_str(&row[5]).unwrap();
+        let attribute = |key: &str| attributes[key].as_str().unwrap_or_default();
         match &row[2] {
             "function.calls" => {
-                seen.add_calls(&attribute("function"), &attribute("result"), row[6].parse().unwrap());
+                seen.add_calls(attribute("function"), attribute("result"), row[6].parse().unwrap());
             }
-            "function.calls.duration" => seen.add_durations(&attribute("function"), row[8].parse().unwrap()),
+            "function.calls.duration" => seen.add_durations(attribute("function"), row[8].parse().unwrap()),
             _ => {}
         }
     }
