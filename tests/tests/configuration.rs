@@ -11,7 +11,7 @@ fn deploy(file: &str) -> PathBuf {
 struct File(PathBuf);
 
 impl File {
-    fn new(name: &str, text: &str) -> Self {
+    fn new(name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = std::env::temp_dir().join(format!("exporters-{}-{name}.yaml", std::process::id()));
         fs::write(&path, text).unwrap();
         Self(path)
@@ -24,7 +24,7 @@ impl Drop for File {
     }
 }
 
-fn refused(name: &str, text: &str) -> String {
+fn refused(name: &str, text: impl AsRef<[u8]>) -> String {
     let file = File::new(name, text);
     let error = Builder::from_file(&file.0).expect_err("an error");
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
@@ -228,6 +228,32 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
     }
     let error = Builder::from_file("/nonexistent/exporters.yaml").unwrap_err().to_string();
     assert!(error.contains("/nonexistent/exporters.yaml") && error.contains("not found"), "{error}");
+}
+
+#[test]
+fn a_file_is_text_of_at_most_a_mebibyte() {
+    const LIMIT: usize = 1 << 20;
+    let comment = |begin: &str, bytes: usize| format!("{begin}{}", "é".repeat(bytes / 2));
+    // Cut between two characters, and in the middle of one.
+    for begin in ["#", "##"] {
+        let error = refused("large", comment(begin, 2 * LIMIT));
+        assert!(error.contains("the file is larger than 1 MiB, in: "), "{error}");
+    }
+    let file = File::new("as-large", comment("##", LIMIT - 2));
+    Builder::from_file(&file.0).map(drop).unwrap();
+    let error = refused("latin-1", b"interval: 5s\n# caf\xe9 hunter2\n");
+    assert!(error.contains("not UTF-8, in: ") && error.contains(".yaml:2"), "{error}");
+}
+
+/// Every environment has a `PATH`.
+#[test]
+fn settings_from_yaml_find_secrets_by_name() {
+    #[derive(serde::Deserialize)]
+    struct Example {
+        token: exporters::Secret,
+    }
+    let example: Example = Settings::from_yaml("token_secret: path").unwrap().read().unwrap();
+    assert_eq!(Some(example.token), std::env::var("PATH").ok().map(exporters::Secret::new));
 }
 
 /// The configuration that the specification of these exporters shows for Kubernetes: its Datadog part names a kind that is not here.

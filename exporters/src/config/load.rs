@@ -6,7 +6,7 @@ use crate::{
     backends::KINDS,
     exporter::factory::Kinds,
     named_file,
-    settings::{Environment, Node, Scope, Value, Wrong},
+    settings::{Environment, Node, Origin, Scope, Value, Wrong},
 };
 use std::{
     io::{self, Read},
@@ -22,11 +22,22 @@ impl Config {
                 .with_context("file", &name)
                 .with_context("reason", named_file::reason(&error))
         };
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let limit = yaml::MAX_BYTES as u64 + 1;
         named_file::open(file)
-            .and_then(|open| open.take(limit).read_to_string(&mut text))
+            .and_then(|open| open.take(limit).read_to_end(&mut bytes))
             .map_err(unreadable)?;
+        // Of a file that is too large, the last character may be half of one.
+        let text = match str::from_utf8(&bytes) {
+            Err(error) if bytes.len() <= yaml::MAX_BYTES => {
+                let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                return Err(Wrong::new("this is not UTF-8")
+                    .at(&Origin::File { file: name.into(), line })
+                    .into());
+            }
+            _ => String::from_utf8_lossy(&bytes),
+        };
         Self::parse(&text, &name, environment)
     }
 
@@ -47,7 +58,8 @@ impl Config {
 }
 
 impl Settings {
-    /// Settings written as YAML: a mapping, as `config:` in a file has it.
+    /// Settings written as YAML: a mapping, as `config:` in a file has it. `${VAR}` and a secret that is given by name, `x_secret`,
+    /// are looked up in the environment; no variable is over a setting.
     ///
     /// # Errors
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) with the line, where this is not YAML.
