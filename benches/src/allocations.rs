@@ -1,4 +1,4 @@
-//! A global allocator that counts.
+//! A global allocator that counts; of `tests/tests/prometheus_allocations.rs`, too.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

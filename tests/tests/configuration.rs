@@ -256,10 +256,8 @@ fn settings_from_yaml_find_secrets_by_name() {
     assert_eq!(Some(example.token), std::env::var("PATH").ok().map(exporters::Secret::new));
 }
 
-/// The configuration that the specification of these exporters shows for Kubernetes: its Datadog part names a kind that is not here.
-#[test]
-fn a_config_map_is_read_up_to_the_kinds_that_are_missing() {
-    let text = "
+/// What the specification of these exporters shows for Kubernetes, less its second exporter, whose type is not here yet.
+const CONFIG_MAP: &str = "
 exporters:
   - name: prometheus
     type: prometheus
@@ -267,6 +265,10 @@ exporters:
       labels:
         environment: production
         cluster: k8s-prod
+";
+
+/// Its second exporter.
+const DATADOG: &str = "
   - name: datadog
     type: datadog
     config:
@@ -276,6 +278,53 @@ exporters:
         - \"environment:production\"
         - \"service:foundation\"
 ";
-    let error = refused("config-map", text);
-    assert!(error.contains("kind: datadog") && error.contains("registered are"), "{error}");
+
+#[test]
+fn a_config_map_is_read_up_to_the_kinds_that_are_missing() {
+    let file = File::new("config-map", CONFIG_MAP);
+    let shown = format!("{:?}", Builder::from_file(&file.0).unwrap());
+    for part in ["\"environment\": \"production\"", "\"cluster\": \"k8s-prod\"", "embedded: false"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    let error = refused("config-map-whole", CONFIG_MAP.to_owned() + DATADOG);
+    for part in ["kind: datadog", "registered are", "setting: exporters[1].type, in: ", ".yaml:11"] {
+        assert!(error.contains(part), "{error} lacks {part:?}");
+    }
+}
+
+/// What the design shows. Cut out: `sampler`; of its one exporter the type `datadog`, with its `config`, for which `http` stands here,
+/// and `buffer`, `resilience` and `monitor`.
+#[test]
+fn a_whole_file_is_read_up_to_the_keys_that_are_missing() {
+    let text = "
+service: { name: checkout, version: 1.2.3, environment: production }
+interval: 10s
+exporters:
+  - name: primary            # a leg
+    type: http
+    config: { endpoint: 'https://datadoghq.com' }
+";
+    let file = File::new("whole", text);
+    let shown = format!("{:?}", Builder::from_file(&file.0).unwrap());
+    for part in [
+        "interval: 10s",
+        "\"checkout\"",
+        "\"1.2.3\"",
+        "\"production\"",
+        "\"primary\"",
+        "https://datadoghq.com/",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    let error =
+        refused("sampler", format!("sampler: {{ type: parentbased_traceidratio, ratio: 0.1 }}{text}"));
+    assert!(
+        error.contains("there is no setting of this name") && error.contains("setting: sampler, in: "),
+        "{error}"
+    );
+    for key in ["buffer", "resilience", "monitor"] {
+        let error = refused(key, format!("{text}    {key}: {{}}\n"));
+        let place = format!("setting: exporters[0].{key}, in: ");
+        assert!(error.contains("there is no setting of this name") && error.contains(&place), "{error}");
+    }
 }

@@ -1,41 +1,17 @@
 //! A page of known series is rendered without allocating.
 
+#[expect(unreachable_pub, reason = "it is a library elsewhere")]
+#[path = "../../benches/src/allocations.rs"]
+mod allocations;
+
 use exporters::{
     Data, KeyValue, Number,
     prometheus::{Format, PrometheusConfig, Renderer},
 };
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
 use tests::data::{counter, histogram, metric, point, snapshot};
 
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: All work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: The caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: The caller keeps the contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: The caller keeps the contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: allocations::Counting = allocations::Counting;
 
 #[test]
 fn none_once_warm() {
@@ -55,10 +31,10 @@ fn none_once_warm() {
         }
         let [page, expected] = &mut pages;
         page.clear();
-        let before = ALLOCATIONS.load(Relaxed);
+        let before = allocations::allocations();
         renderer.render(&metrics, format, page);
         // The test harness has a thread of its own, which sleeps.
-        assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0, "{format:?}");
+        assert_eq!(allocations::allocations() - before, 0, "{format:?}");
         assert!(page == expected && page.len() > 50_000);
     }
 }

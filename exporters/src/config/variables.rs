@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind, Result,
-    settings::{Environment, Node, Scope, nearest, variable_name},
+    settings::{Environment, Node, Scope, nearest_after, variable_name},
 };
 use std::collections::BTreeMap;
 
@@ -118,8 +118,10 @@ impl Addresses {
             match self.of_variable(variable) {
                 Some((prefix, meant)) if meant.iter().any(|at| running.contains(at)) => {
                     let known = environment.asked(prefix);
-                    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                    let hint = nearest(variable, &known);
+                    let known: Vec<&str> =
+                        known.iter().filter_map(|name| name.strip_prefix(prefix)).collect();
+                    let hint =
+                        nearest_after(prefix, variable.strip_prefix(prefix).unwrap_or_default(), &known);
                     let message = format!("no setting of the exporter has this variable{hint}");
                     return Err(
                         Error::new(ErrorKind::ConfigInvalid, message).with_context("variable", variable)

@@ -61,27 +61,6 @@ impl LegOptions {
         self
     }
 
-    /// Sets the [`batch_size`](Self::batch_size).
-    #[must_use]
-    pub fn with_batch_size(mut self, items: usize) -> Self {
-        self.batch_size = Some(items);
-        self
-    }
-
-    /// Sets the [`flush_interval`](Self::flush_interval).
-    #[must_use]
-    pub fn with_flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = Some(interval);
-        self
-    }
-
-    /// Sets the [`queue_size`](Self::queue_size).
-    #[must_use]
-    pub fn with_queue_size(mut self, items: usize) -> Self {
-        self.queue_size = items;
-        self
-    }
-
     /// Sets the [`mapping`](Self::mapping).
     #[must_use]
     pub fn with_mapping(mut self, mapping: Mapping) -> Self {
@@ -102,28 +81,36 @@ impl LegOptions {
     }
 }
 
+/// The settings that both have.
+macro_rules! setters {
+    ($($options:ident),*) => {$(
+        impl $options {
+            /// Sets the [`batch_size`](Self::batch_size).
+            #[must_use]
+            pub fn with_batch_size(mut self, items: usize) -> Self {
+                self.batch_size = items.into();
+                self
+            }
+
+            /// Sets the [`flush_interval`](Self::flush_interval).
+            #[must_use]
+            pub fn with_flush_interval(mut self, interval: Duration) -> Self {
+                self.flush_interval = interval.into();
+                self
+            }
+
+            /// Sets the [`queue_size`](Self::queue_size).
+            #[must_use]
+            pub fn with_queue_size(mut self, items: usize) -> Self {
+                self.queue_size = items.into();
+                self
+            }
+        }
+    )*};
+}
+setters!(LegOptions, LegPatch);
+
 impl LegPatch {
-    /// Changes the [`batch_size`](LegOptions::batch_size).
-    #[must_use]
-    pub fn with_batch_size(mut self, items: usize) -> Self {
-        self.batch_size = Some(items);
-        self
-    }
-
-    /// Changes the [`flush_interval`](LegOptions::flush_interval).
-    #[must_use]
-    pub fn with_flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = Some(interval);
-        self
-    }
-
-    /// Changes the [`queue_size`](LegOptions::queue_size).
-    #[must_use]
-    pub fn with_queue_size(mut self, items: usize) -> Self {
-        self.queue_size = Some(items);
-        self
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         let zero = [
             ("batch_size", self.batch_size == Some(0)),

@@ -20,7 +20,7 @@ pub(crate) use node::{Key, Node, Origin, Value};
 pub(crate) use scope::{Environment, Scope, variable_name};
 
 pub use units::{duration, size};
-pub(crate) use wrong::{Wrong, nearest};
+pub(crate) use wrong::{Wrong, nearest, nearest_after};
 
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;

@@ -134,12 +134,17 @@ pub(super) fn texts(node: &Node, found: &mut Vec<String>) {
 
 /// `; did you mean `x`?`, if one of `known` is near.
 pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
+    nearest_after("", word, known)
+}
+
+/// The same of names that all begin with `prefix`, which `word` and `known` are without: it says nothing of how near they are.
+pub(crate) fn nearest_after(prefix: &str, word: &str, known: &[&str]) -> String {
     if word.len() > LONGEST_NAME {
         return String::new();
     }
     let near = known.iter().map(|known| (strsim::osa_distance(word, known), known)).min();
     match near.filter(|(distance, known)| *distance <= 1 + known.len() / 3) {
-        Some((_, known)) => format!("; did you mean `{known}`?"),
+        Some((_, known)) => format!("; did you mean `{prefix}{known}`?"),
         None => String::new(),
     }
 }

@@ -1,7 +1,11 @@
 //! What a double of a backend can do.
 
 use exporters::{AnyExporter, BatchId, Data, ErrorKind, ExponentialHistogram, ProfileMetrics};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Mutex,
+    time::Duration,
+};
 
 /// A backend that is not the real one: it takes what it is sent, decodes it, and answers as it is told.
 pub(crate) trait Double: std::panic::RefUnwindSafe {
@@ -48,6 +52,25 @@ pub(crate) enum Answer {
     Close,
     /// Nothing, for as long as the client waits.
     Stall,
+}
+
+/// The answers that are still to come.
+#[derive(Debug, Default)]
+pub(crate) struct Script(Mutex<VecDeque<Answer>>);
+
+impl Script {
+    pub(crate) fn set(&self, answers: &[Answer]) {
+        *self.0.lock().unwrap() = answers.iter().copied().collect();
+    }
+
+    /// The answer to a body of so many bytes; well, if it is none.
+    pub(crate) fn next(&self, bytes: usize) -> Option<Answer> {
+        let mut answers = self.0.lock().unwrap();
+        match answers.front().copied() {
+            Some(Answer::AtMost(most)) => (bytes > most).then_some(Answer::Status(413, None)),
+            _ => answers.pop_front(),
+        }
+    }
 }
 
 /// What there is to say of the functions of [`snapshot`]: calls by function and result, timed calls by function.

@@ -162,6 +162,44 @@ fn variables_alone_switch_an_exporter_on() {
     );
 }
 
+/// What the design has a Compose file set, a variable of each kind of exporter, and a secret that Compose mounts. Cut out, since these
+/// are not here yet: `PROFILING_PROMETHEUS_PUSHGATEWAY_URL`, `PROFILING_DATADOG_API_KEY` and `PROFILING_OTEL_ENDPOINT`.
+#[test]
+fn a_compose_environment_starts_the_exporters_that_it_names() {
+    let backend = backend();
+    let secrets = std::env::temp_dir().join(format!("exporters-compose-{}", std::process::id()));
+    std::fs::create_dir_all(&secrets).unwrap();
+    std::fs::write(secrets.join("http-token"), "canary\n").unwrap();
+    let endpoint = format!("http://{}/v1", backend.address());
+    let compose = [
+        ("OTEL_SERVICE_NAME", "checkout"),
+        ("PROFILING_INTERVAL", "1h"),
+        ("PROFILING_SECRETS_DIR", secrets.to_str().unwrap()),
+        ("PROFILING_PROMETHEUS_LISTEN", "127.0.0.1:0"),
+        ("PROFILING_PROMETHEUS_LABELS", "environment=production"),
+        ("PROFILING_MEMORY_CAPACITY", "10"),
+        ("PROFILING_HTTP_ENDPOINT", &endpoint),
+        ("PROFILING_HTTP_TOKEN_SECRET", "http-token"),
+        ("PROFILING_HTTP_FLUSH_INTERVAL_SECONDS", "30"),
+    ];
+    let ended = init(&compose);
+    let [recording, listening, _, calls_seen] = answer(&ended)[..] else { panic!("{ended:?}") };
+    assert!((recording, calls_seen) == ("true", "10") && listening.starts_with("127.0.0.1:"), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+    let requests = backend.requests();
+    assert_eq!(requests.iter().map(|asked| calls(&asked.body)).sum::<u64>(), 10);
+    assert!(requests.iter().all(|asked| asked.header("Authorization") == Some("Bearer canary")));
+    let document: serde_json::Value = serde_json::from_slice(&requests[0].body).unwrap();
+    assert_eq!(document["resource"]["service.name"], "checkout");
+    // What is cut out of an exporter that is here is refused, not ignored.
+    let push = [&compose[..], &[("PROFILING_PROMETHEUS_PUSHGATEWAY_URL", "http://push:9091")]].concat();
+    let ended = init(&push);
+    assert_eq!((ended.status.code(), ended.stderr.lines().count()), (Some(1), 1), "{ended:?}");
+    let said = "no setting of the exporter has this variable, variable: PROFILING_PROMETHEUS_PUSHGATEWAY_URL";
+    assert!(ended.stderr.contains(said), "{ended:?}");
+    std::fs::remove_dir_all(secrets).unwrap();
+}
+
 #[test]
 fn the_file_is_read_and_variables_come_before_it() {
     let backend = backend();

@@ -1,30 +1,26 @@
 //! Exporters made by the derive: one whose author wrote `transmit`, and one that is sent over HTTP without.
 
-use super::http::{State, json, serve};
-use crate::double::{Answer, Double, Seen};
+use super::http::{Server, json};
+use crate::double::{Answer, Double, Script, Seen};
 use exporters::{
-    AnyExporter, Endpoint, Error, ErrorKind, Exporter, Payload, Receipt, Result, Secret, Settings, Transmit,
+    AnyExporter, Endpoint, Error, Exporter, Payload, Receipt, Result, Secret, Settings, Transmit,
 };
 use serde::Deserialize;
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
-use tests::hostile::Hostile;
+use std::sync::{Arc, Mutex};
 
 /// Its backend is in it.
 #[derive(Clone, Debug, Default, Deserialize, Exporter)]
 #[exporter(kind = "behavior_by_hand", encode = json)]
 pub(crate) struct ByHand {
     #[serde(skip)]
-    backend: Arc<Mutex<Backend>>,
+    backend: Arc<Backend>,
 }
 
 #[derive(Debug, Default)]
 struct Backend {
-    seen: Seen,
-    script: VecDeque<Answer>,
-    ids: Vec<String>,
+    script: Script,
+    seen: Mutex<Seen>,
+    ids: Mutex<Vec<String>>,
 }
 
 impl ByHand {
@@ -35,19 +31,11 @@ impl ByHand {
 
 impl Transmit for ByHand {
     async fn transmit(&self, payload: Payload) -> Result<Receipt> {
-        let answer = {
-            let mut backend = self.backend.lock().unwrap();
-            match backend.script.front().copied() {
-                Some(Answer::AtMost(bytes)) if payload.body.len() > bytes => Some(Answer::Status(413, None)),
-                Some(Answer::AtMost(_)) => None,
-                _ => backend.script.pop_front(),
-            }
-        };
-        match answer {
+        let backend = &self.backend;
+        match backend.script.next(payload.body.len()) {
             None => {
-                let mut backend = self.backend.lock().unwrap();
-                backend.seen.plus(&json(&payload.body));
-                backend.ids.push(payload.id.to_string());
+                backend.seen.lock().unwrap().plus(&json(&payload.body));
+                backend.ids.lock().unwrap().push(payload.id.to_string());
                 Ok(payload.receipt())
             }
             Some(answer) => {
@@ -73,27 +61,16 @@ impl Double for ByHand {
     }
 
     fn seen(&self) -> Seen {
-        self.backend.lock().unwrap().seen.clone()
+        self.backend.seen.lock().unwrap().clone()
     }
 
     fn script(&self, answers: &[Answer]) -> bool {
-        self.backend.lock().unwrap().script = answers.iter().copied().collect();
+        self.backend.script.set(answers);
         true
     }
 
-    fn becomes(&self, answer: Answer) -> ErrorKind {
-        match answer {
-            Answer::Status(401 | 403, _) => ErrorKind::Unauthorized,
-            Answer::Status(413, _) => ErrorKind::PayloadTooLarge,
-            Answer::Status(429, _) => ErrorKind::RateLimited,
-            Answer::Status(500 | 503, _) | Answer::Close => ErrorKind::Unavailable,
-            Answer::Stall | Answer::AtMost(_) => ErrorKind::Timeout,
-            Answer::Status(..) => ErrorKind::Rejected,
-        }
-    }
-
     fn ids(&self) -> Vec<String> {
-        self.backend.lock().unwrap().ids.clone()
+        self.backend.ids.lock().unwrap().clone()
     }
 }
 
@@ -105,25 +82,13 @@ struct Posts {
     token: Secret,
 }
 
-pub(crate) struct OverHttp {
-    server: Hostile,
-    state: Arc<State>,
-}
+pub(crate) struct OverHttp(Server);
 
 impl OverHttp {
     pub(crate) fn new() -> Self {
-        let state = Arc::<State>::default();
-        Self { server: serve(&state, json), state }
+        Self(Server::new(json))
     }
 }
-
-impl Drop for OverHttp {
-    fn drop(&mut self) {
-        self.state.end();
-    }
-}
-
-impl std::panic::RefUnwindSafe for OverHttp {}
 
 impl Double for OverHttp {
     fn kind(&self) -> &'static str {
@@ -131,23 +96,22 @@ impl Double for OverHttp {
     }
 
     fn exporter(&self) -> AnyExporter {
-        let settings = format!("{{ endpoint: 'http://{}', token: canary }}", self.server.address());
+        let settings = format!("{{ endpoint: 'http://{}', token: canary }}", self.0.address());
         AnyExporter::of_kind("behavior_over_http", Settings::from_yaml(&settings).unwrap()).unwrap()
     }
 
     fn seen(&self) -> Seen {
-        for asked in self.server.requests() {
+        for asked in self.0.requests() {
             assert_eq!(asked.header("Authorization"), Some("Bearer canary"));
         }
-        self.state.seen()
+        self.0.seen()
     }
 
     fn script(&self, answers: &[Answer]) -> bool {
-        self.state.script(answers);
-        true
+        self.0.script(answers)
     }
 
     fn ids(&self) -> Vec<String> {
-        self.state.ids()
+        self.0.ids()
     }
 }

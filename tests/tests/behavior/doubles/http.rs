@@ -1,27 +1,31 @@
 //! An endpoint that takes a payload in any of the formats of the HTTP exporter.
 
 use super::prometheus::page;
-use crate::double::{Answer, Double, Seen};
+use crate::double::{Answer, Double, Script, Seen};
 use exporters::{AnyExporter, Settings};
 use std::{
-    collections::VecDeque,
     io::{self, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::{Arc, Condvar, Mutex},
 };
 use tests::hostile::{Asked, Hostile};
 
-/// Decodes payloads, and answers as it is told.
+/// What an HTTP exporter sends to.
 pub(crate) struct Http {
+    server: Server,
+    format: &'static str,
+}
+
+/// Decodes payloads, and answers as it is told.
+pub(crate) struct Server {
     server: Hostile,
     state: Arc<State>,
-    format: &'static str,
 }
 
 /// What the server's threads share with the test.
 #[derive(Default)]
-pub(crate) struct State {
-    script: Mutex<VecDeque<Answer>>,
+struct State {
+    script: Script,
     seen: Mutex<Seen>,
     ids: Mutex<Vec<String>>,
     over: Mutex<bool>,
@@ -32,45 +36,61 @@ pub(crate) struct State {
 
 impl Http {
     pub(crate) fn json() -> Self {
-        Self::start("json", json)
+        Self { server: Server::new(json), format: "json" }
     }
 
     pub(crate) fn messagepack() -> Self {
-        Self::start("messagepack", |body| document(&rmp_serde::from_slice(body).unwrap()))
+        let server = Server::new(|body| document(&rmp_serde::from_slice(body).unwrap()));
+        Self { server, format: "messagepack" }
     }
 
     pub(crate) fn csv() -> Self {
-        Self::start("csv", csv)
+        Self { server: Server::new(csv), format: "csv" }
     }
 
     pub(crate) fn prometheus() -> Self {
-        Self::start("prometheus", |body| page(std::str::from_utf8(body).unwrap()))
-    }
-
-    fn start(format: &'static str, decode: fn(&[u8]) -> Seen) -> Self {
-        let state = Arc::new(State { cumulative: format == "prometheus", ..State::default() });
-        let server = serve(&state, decode);
-        Self { server, state, format }
+        let state = State { cumulative: true, ..State::default() };
+        let server = Server::with(state, |body| page(std::str::from_utf8(body).unwrap()));
+        Self { server, format: "prometheus" }
     }
 }
 
-/// A server that answers by the script.
-pub(crate) fn serve(state: &Arc<State>, decode: fn(&[u8]) -> Seen) -> Hostile {
-    let state = state.clone();
-    Hostile::start(move |asked, stream| state.answer(asked, stream, decode))
+impl Server {
+    pub(crate) fn new(decode: fn(&[u8]) -> Seen) -> Self {
+        Self::with(State::default(), decode)
+    }
+
+    fn with(state: State, decode: fn(&[u8]) -> Seen) -> Self {
+        let state = Arc::new(state);
+        let shared = state.clone();
+        Self { server: Hostile::start(move |asked, stream| shared.answer(asked, stream, decode)), state }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Asked> {
+        self.server.requests()
+    }
+
+    pub(crate) fn script(&self, answers: &[Answer]) -> bool {
+        self.state.script.set(answers);
+        true
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.state.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.state.ids.lock().unwrap().clone()
+    }
 }
 
 impl State {
     fn answer(&self, asked: &Asked, stream: &mut TcpStream, decode: fn(&[u8]) -> Seen) -> io::Result<()> {
-        let next = {
-            let mut script = self.script.lock().unwrap();
-            match script.front().copied() {
-                Some(Answer::AtMost(bytes)) if asked.body.len() > bytes => Some(Answer::Status(413, None)),
-                Some(Answer::AtMost(_)) => None,
-                _ => script.pop_front(),
-            }
-        };
-        match next {
+        match self.script.next(asked.body.len()) {
             None => {
                 let mut seen = self.seen.lock().unwrap();
                 match self.cumulative {
@@ -97,33 +117,17 @@ impl State {
             }
         }
     }
+}
 
-    pub(crate) fn script(&self, answers: &[Answer]) {
-        *self.script.lock().unwrap() = answers.iter().copied().collect();
-    }
-
-    pub(crate) fn seen(&self) -> Seen {
-        self.seen.lock().unwrap().clone()
-    }
-
-    pub(crate) fn ids(&self) -> Vec<String> {
-        self.ids.lock().unwrap().clone()
-    }
-
+impl Drop for Server {
     /// Lets go of those who stall.
-    pub(crate) fn end(&self) {
-        *self.over.lock().unwrap() = true;
-        self.ended.notify_all();
-    }
-}
-
-impl Drop for Http {
     fn drop(&mut self) {
-        self.state.end();
+        *self.state.over.lock().unwrap() = true;
+        self.state.ended.notify_all();
     }
 }
 
-impl std::panic::RefUnwindSafe for Http {}
+impl std::panic::RefUnwindSafe for Server {}
 
 impl Double for Http {
     fn kind(&self) -> &'static str {
@@ -137,20 +141,19 @@ impl Double for Http {
     }
 
     fn seen(&self) -> Seen {
-        self.state.seen()
+        self.server.seen()
     }
 
     fn script(&self, answers: &[Answer]) -> bool {
-        self.state.script(answers);
-        true
+        self.server.script(answers)
     }
 
     fn ids(&self) -> Vec<String> {
-        self.state.ids()
+        self.server.ids()
     }
 
     fn cumulative(&self) -> bool {
-        self.state.cumulative
+        self.server.state.cumulative
     }
 }
 
