@@ -23,6 +23,10 @@ use std::borrow::Cow;
 #[cfg(feature = "yaml")]
 pub use crate::config::fuzz;
 
+/// For fuzzing: a record, read and written again.
+#[cfg(feature = "file")]
+pub use crate::encode::record_again;
+
 /// What `#[exporter(http(..))]` needs.
 #[cfg(feature = "http")]
 pub mod http {

@@ -7,7 +7,7 @@ use document::{CANARY, Document};
 use exporters::{
     __private::{
         fuzz::{self, World},
-        http,
+        http, record_again,
     },
     Error,
 };
@@ -76,6 +76,13 @@ pub fn environment(data: &[u8]) {
     let with_canary = variables.iter().all(|(name, _)| !name.contains(CANARY));
     check(world(&variables, |world| fuzz::configuration(None, world)), with_canary);
     check(world(&variables, |world| fuzz::settings::<zoo::Zoo>("", world)).map(drop), with_canary);
+}
+
+/// All of a record but its checksum: one that is read is written, and that one is read as it was written.
+pub fn record(data: &[u8]) {
+    if let Some(line) = record_again(data) {
+        assert_eq!(record_again(&line), Some(line));
+    }
 }
 
 /// Eight bytes of the time of day, in seconds, and the header.

@@ -86,7 +86,7 @@ fn replayed(directory: &Path) -> HashSet<String> {
     let memory = MemoryExporter::with_capacity(1_000_000);
     let report = replay(directory, AnyExporter::new(memory.clone())).unwrap();
     assert!(report.corrupt == 0 && report.error.is_none() && report.in_use == 0, "{report:?}");
-    assert_eq!(files(directory), [PathBuf::new(); 0], "all files are done");
+    assert!(files(directory).is_empty(), "all files are done");
     memory.take().iter().map(|batch| batch.id().to_string()).collect()
 }
 

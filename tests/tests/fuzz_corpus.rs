@@ -29,6 +29,11 @@ fn environments() {
 }
 
 #[test]
+fn records() {
+    replay("record", fuzz::record);
+}
+
+#[test]
 fn headers() {
     replay("retry_after", fuzz::retry_after);
 }

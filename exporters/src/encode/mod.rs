@@ -14,6 +14,8 @@ mod time;
 mod walk;
 
 pub use compress::Compression;
+#[cfg(feature = "file")]
+pub use record::again as record_again;
 pub(crate) use time::Rfc3339;
 
 use crate::{Batch, Error, ErrorKind, Payload, Result};

@@ -20,7 +20,7 @@ pub(crate) const LONGEST: usize = 64 << 20;
 const VERSION: u32 = 1;
 const BEGIN: &[u8] = b"{\"crc32\":\"";
 const MIDDLE: &[u8] = b"\",";
-/// How deep lists and maps may be within each other; the parser goes no deeper than 127.
+/// How deep lists and maps may be within each other; the parser would go down to 127.
 const DEEPEST: usize = 100;
 
 /// Why a batch became a dead letter.
@@ -99,6 +99,9 @@ pub(crate) fn decode(line: &[u8]) -> Result<(Batch, Option<Letter>)> {
     if sum != format!("{:08x}", crc32fast::hash(summed)).as_bytes() {
         return Err(wrong("the record is not as it was written"));
     }
+    if depth(line) > DEEPEST {
+        return Err(wrong("the record is lists within lists"));
+    }
     // Without the parser's reason, which may hold a value.
     let read: Read = serde_json::from_slice(line).map_err(|_| wrong("the record cannot be read"))?;
     if read.v != VERSION {
@@ -112,6 +115,17 @@ pub(crate) fn decode(line: &[u8]) -> Result<(Batch, Option<Letter>)> {
     let batch = Batch::new(read.id, signal);
     check(batch.metrics().map(|metrics| &**metrics)).map_err(|_| wrong("a histogram contradicts itself"))?;
     Ok((batch, read.letter))
+}
+
+/// For fuzzing: a record with `summed` behind its checksum, which is the right one, read and written again, also in the formats for
+/// others; `None` where it is none.
+pub fn again(summed: &[u8]) -> Option<Vec<u8>> {
+    let sum = format!("{:08x}", crc32fast::hash(summed));
+    let (batch, letter) = decode(&[BEGIN, sum.as_bytes(), MIDDLE, summed].concat()).ok()?;
+    let _ = super::json_line(&batch, &[]);
+    let _ = super::PayloadFormat::Csv.encode(&batch, &[], None);
+    let line = encode(&batch, letter.as_ref()).ok()?;
+    line.get(BEGIN.len() + sum.len() + MIDDLE.len()..line.len() - 1).map(<[u8]>::to_vec)
 }
 
 /// That nobody who works with the histograms can come to a number that does not exist.
@@ -377,6 +391,55 @@ mod tests {
             prop_assert!(decode(&signed(json.as_bytes())).is_err());
         }
     }
+
+    proptest! {
+        /// Whatever is made of a record and signed: it is none, or one that stays as it is, and that every format can write.
+        #[test]
+        fn a_forged_record_does_no_harm(
+            batch in batch(),
+            edits in vec((any::<prop::sample::Index>(), 0usize..4, prop::sample::select(TOKENS.to_vec())), 1..4),
+        ) {
+            let line = encode(&batch, None).unwrap();
+            let mut summed = line[BEGIN.len() + 8 + MIDDLE.len()..line.len() - 1].to_vec();
+            for (at, gone, token) in edits {
+                // Where a value begins, so that many of them are still JSON.
+                let begins: Vec<_> = (1..summed.len()).filter(|at| b":[,".contains(&summed[at - 1])).collect();
+                let Some(&at) = begins.get(at.index(begins.len().max(1))) else { continue };
+                let end = match gone {
+                    0 => at,
+                    _ => summed[at..].iter().position(|byte| b",]}".contains(byte)).map_or(at, |len| at + len),
+                };
+                summed.splice(at..end, token.bytes());
+            }
+            if let Some(line) = again(&summed) {
+                prop_assert_eq!(again(&line), Some(line));
+            }
+        }
+    }
+
+    const TOKENS: &[&str] = &[
+        "-1",
+        "0",
+        "1",
+        "255",
+        "-128",
+        "2147483647",
+        "-2147483648",
+        "18446744073709551615",
+        "1e308",
+        "1e400",
+        "-0.0",
+        "9999999999999999999999999999",
+        "null",
+        "true",
+        "[",
+        "]",
+        "{}",
+        "[]",
+        "\"\"",
+        "\"7ff8000000000000\"",
+        "170141183460469231731687303715884105727",
+    ];
 
     /// A line with the right checksum.
     fn signed(rest: &[u8]) -> Vec<u8> {

@@ -152,7 +152,8 @@ fn works_again(exporter: &AnyExporter) {
 /// On a disk of 64 KiB: fills it and makes room, a hundred times.
 fn full(directory: &Path) {
     let mut config = FileConfig::new(directory.join("files"));
-    config.max_file_size = 16_000;
+    // Not a divisor of the disk, so that it fills in the middle of a file, and of a line.
+    config.max_file_size = 20_000;
     let exporter = AnyExporter::new(FileExporter::new(config).expect("right"));
     let mut there = 0;
     for _ in 0..100 {
