@@ -13,6 +13,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+type WantsPoint = dyn Fn(&Descriptor, &Series) -> bool + Send + Sync;
+type WantsSpan = dyn Fn(&Span) -> bool + Send + Sync;
+
 /// Leaves out metrics by name, points by their series, and spans. They are dropped as
 /// [`DropReason::Filtered`].
 ///
@@ -30,8 +33,8 @@ use std::sync::{
 #[derive(Clone, Debug, Default)]
 pub struct FilterLayer {
     names: Mapping,
-    points: Option<Function<dyn Fn(&Descriptor, &Series) -> bool + Send + Sync>>,
-    spans: Option<Function<dyn Fn(&Span) -> bool + Send + Sync>>,
+    points: Option<Function<WantsPoint>>,
+    spans: Option<Function<WantsSpan>>,
     filtered: Arc<AtomicU64>,
 }
 

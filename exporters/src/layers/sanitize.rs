@@ -18,6 +18,8 @@ use std::{
     },
 };
 
+type IsSensitive = dyn Fn(&KeyValue) -> bool + Send + Sync;
+
 /// Keys of credentials, in any case; `_`, `-` and `.` fit the `?`.
 const CREDENTIALS: [&str; 14] = [
     "*password*",
@@ -60,7 +62,7 @@ const CREDENTIALS: [&str; 14] = [
 #[derive(Clone, Debug)]
 pub struct SanitizeLayer {
     keys: Vec<Glob>,
-    values: Option<Function<dyn Fn(&KeyValue) -> bool + Send + Sync>>,
+    values: Option<Function<IsSensitive>>,
     hash: RandomState,
     redacted: Arc<AtomicU64>,
 }
