@@ -38,8 +38,8 @@ pub use exporter::{
 };
 pub use exporters_derive::*;
 pub use layers::{
-    CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, ProbeConfig, ProbeLayer, RateLimitLayer,
-    RetryLayer, TimeoutLayer,
+    CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, FilterLayer, ProbeConfig, ProbeLayer,
+    RateLimitLayer, RetryLayer, TimeoutLayer,
 };
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;

@@ -4,12 +4,15 @@
 //! [`deadline`](crate::Batch::deadline) allows, and passes on what it does not understand.
 
 mod circuit_breaker;
+mod filter;
 mod probe;
 mod rate_limit;
 mod retry;
+mod select;
 mod timeout;
 
 pub use circuit_breaker::{CircuitBreakerConfig, CircuitBreakerLayer, CircuitState};
+pub use filter::FilterLayer;
 pub use probe::{ProbeConfig, ProbeLayer};
 pub use rate_limit::RateLimitLayer;
 pub use retry::RetryLayer;

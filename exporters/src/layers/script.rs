@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     Slow(Duration),
     Never,
     Panic,
+    /// More items are too large; it says how many are not.
+    AtMost(usize),
 }
 
 /// Answers so, and then takes everything. Clones share it.
@@ -35,7 +37,7 @@ struct State {
     healths: VecDeque<Answer>,
     asked: Vec<Instant>,
     attempts: Vec<(Instant, BatchId)>,
-    taken: Vec<BatchId>,
+    taken: Vec<Batch>,
 }
 
 impl Script {
@@ -67,6 +69,11 @@ impl Script {
 
     /// What it took.
     pub(crate) fn taken(&self) -> Vec<BatchId> {
+        self.state().taken.iter().map(|batch| batch.id().clone()).collect()
+    }
+
+    /// The same, as it came.
+    pub(crate) fn batches(&self) -> Vec<Batch> {
         self.state().taken.clone()
     }
 
@@ -90,7 +97,10 @@ impl Exporter for Script {
         };
         let message = "as the test has it";
         match answer {
-            Answer::Take => {}
+            Answer::AtMost(items) if batch.len() > items => {
+                return Err(Error::new(ErrorKind::PayloadTooLarge, message).with_fitting(items));
+            }
+            Answer::Take | Answer::AtMost(_) => {}
             Answer::Fail(kind) => return Err(Error::new(kind, message)),
             Answer::Busy(pause) => {
                 return Err(Error::new(ErrorKind::RateLimited, message).with_retry_after(pause));
@@ -99,8 +109,9 @@ impl Exporter for Script {
             Answer::Never => std::future::pending().await,
             Answer::Panic => std::panic::resume_unwind(Box::new(message)),
         }
-        self.state().taken.push(batch.id().clone());
-        Ok(Receipt::accepted(batch.len()))
+        let receipt = Receipt::accepted(batch.len());
+        self.state().taken.push(batch);
+        Ok(receipt)
     }
     async fn health(&self) -> Health {
         let answer = {
@@ -110,7 +121,7 @@ impl Exporter for Script {
         };
         let message = "as the test has it";
         match answer {
-            Answer::Take => Health::Healthy,
+            Answer::Take | Answer::AtMost(_) => Health::Healthy,
             Answer::Fail(kind) => Health::Unhealthy(Error::new(kind, message)),
             Answer::Busy(_) => Health::Degraded(Error::new(ErrorKind::RateLimited, message)),
             Answer::Slow(pause) => {
@@ -131,10 +142,35 @@ impl Exporter for Script {
 
 /// A batch of so many items, each time with another number.
 pub(crate) fn batch(items: usize) -> Batch {
+    batch_of(Signal::Metrics(Arc::new(snapshot((0..items).map(|at| (at, 1))))))
+}
+
+/// The same of other data.
+pub(crate) fn batch_of(signal: Signal) -> Batch {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = BatchId { instance: 1, leg: "leg".into(), sequence: NEXT.fetch_add(1, Relaxed), part: 0 };
-    Batch::new(id, Signal::Metrics(Arc::new(snapshot((0..items).map(|at| (at, 1))))))
+    Batch::new(id, signal)
+}
+
+/// Sends all of it, in parts where that is too large, as a leg does; gives what the receipts say.
+pub(crate) async fn send(exporter: &AnyExporter, batch: Batch) -> Result<Receipt> {
+    let (mut parts, mut sum) = (vec![batch], Receipt::default());
+    while let Some(part) = parts.pop() {
+        match exporter.export(part.clone()).await {
+            Ok(receipt) => {
+                sum.accepted += receipt.accepted;
+                receipt.dropped.iter().for_each(|(reason, items)| sum.dropped.add(reason, items));
+            }
+            Err(error) if error.kind() == ErrorKind::PayloadTooLarge && part.len() > 1 => {
+                let fitting = error.fitting().filter(|items| (1..part.len()).contains(items));
+                let halves = part.split(fitting.unwrap_or(part.len() / 2));
+                parts.extend(halves.into_iter().flat_map(|(first, rest)| [rest, first]));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sum)
 }
 
 /// Runs a test in which time passes when everybody waits for it.

@@ -117,16 +117,7 @@ impl MadeSeries {
             });
             *series = labelled.clone();
         };
-        for metric in metrics {
-            match &mut metric.data {
-                Data::Sum(sum) => sum.points.iter_mut().for_each(|point| label(&mut point.series)),
-                Data::Gauge(points) => points.iter_mut().for_each(|point| label(&mut point.series)),
-                Data::Histogram(points) => points.iter_mut().for_each(|point| label(&mut point.series)),
-                Data::ExponentialHistogram(points) => {
-                    points.iter_mut().for_each(|point| label(&mut point.series))
-                }
-            }
-        }
+        metrics.iter_mut().for_each(|metric| metric.data.each_series_mut(&mut label));
         self.labelled = kept;
     }
 }

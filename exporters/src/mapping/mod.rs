@@ -109,7 +109,8 @@ impl Mapping {
             && self.exclude.is_empty()
     }
 
-    fn lets_through(&self, name: &str) -> bool {
+    /// Whether the globs do, where a metric is called that.
+    pub(crate) fn lets_through(&self, name: &str) -> bool {
         let fits = |globs: &[Glob]| globs.iter().any(|glob| glob.fits(name));
         (self.include.is_empty() || fits(&self.include)) && !fits(&self.exclude)
     }

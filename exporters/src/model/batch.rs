@@ -67,6 +67,11 @@ impl Batch {
         &self.deadline
     }
 
+    /// The same batch, in name and deadline, with some items of other data.
+    pub(crate) fn with_data(&self, signal: Signal, range: Range<usize>) -> Self {
+        Self { signal, range, ..self.clone() }
+    }
+
     /// Its identity.
     pub fn id(&self) -> &BatchId {
         &self.id

@@ -54,6 +54,45 @@ impl Data {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The points of the series that are wanted.
+    pub(crate) fn select(&self, wanted: impl FnMut(&Series) -> bool) -> Self {
+        fn of<T: Clone>(points: &[Point<T>], mut wanted: impl FnMut(&Series) -> bool) -> Vec<Point<T>> {
+            points.iter().filter(|point| wanted(&point.series)).cloned().collect()
+        }
+        match self {
+            Self::Sum(sum) => Self::Sum(Sum { monotonic: sum.monotonic, points: of(&sum.points, wanted) }),
+            Self::Gauge(points) => Self::Gauge(of(points, wanted)),
+            Self::Histogram(points) => Self::Histogram(of(points, wanted)),
+            Self::ExponentialHistogram(points) => Self::ExponentialHistogram(of(points, wanted)),
+        }
+    }
+
+    /// Shows the series of each point, in order.
+    pub(crate) fn each_series(&self, see: impl FnMut(&Arc<Series>)) {
+        fn of<T>(points: &[Point<T>], see: impl FnMut(&Arc<Series>)) {
+            points.iter().map(|point| &point.series).for_each(see);
+        }
+        match self {
+            Self::Sum(sum) => of(&sum.points, see),
+            Self::Gauge(points) => of(points, see),
+            Self::Histogram(points) => of(points, see),
+            Self::ExponentialHistogram(points) => of(points, see),
+        }
+    }
+
+    /// Changes the series of each point, in order.
+    pub(crate) fn each_series_mut(&mut self, change: impl FnMut(&mut Arc<Series>)) {
+        fn of<T>(points: &mut [Point<T>], change: impl FnMut(&mut Arc<Series>)) {
+            points.iter_mut().map(|point| &mut point.series).for_each(change);
+        }
+        match self {
+            Self::Sum(sum) => of(&mut sum.points, change),
+            Self::Gauge(points) => of(points, change),
+            Self::Histogram(points) => of(points, change),
+            Self::ExponentialHistogram(points) => of(points, change),
+        }
+    }
 }
 
 /// A sum: a counter when monotonic, else an up-down counter.

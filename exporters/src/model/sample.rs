@@ -1,6 +1,6 @@
 //! Snapshots for the tests of what sends them.
 
-use crate::{Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Sum};
+use crate::{Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Span, SpanContext, Sum};
 use std::{
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
@@ -52,4 +52,27 @@ pub(crate) fn changes(batch: &Batch) -> Vec<(usize, u64)> {
         (at, change)
     };
     all.map(value).skip(batch.range().start).take(batch.len()).collect()
+}
+
+/// A span of this trace, of which nothing more is known.
+pub(crate) fn span(trace_id: u128) -> Span {
+    let start = SystemTime::UNIX_EPOCH;
+    let trace_id = trace_id.to_be_bytes();
+    Span {
+        context: SpanContext { trace_id, span_id: [1; 8], ..SpanContext::default() },
+        parent_id: [0; 8],
+        parent_is_remote: false,
+        name: "charge".into(),
+        kind: crate::SpanKind::Internal,
+        start,
+        end: start + Duration::from_millis(5),
+        attributes: crate::Attributes::default(),
+        dropped_attributes: 0,
+        events: Vec::new(),
+        dropped_events: 0,
+        links: Vec::new(),
+        dropped_links: 0,
+        status: crate::Status::Unset,
+        scope: Arc::default(),
+    }
 }
