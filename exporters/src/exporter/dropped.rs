@@ -8,6 +8,8 @@ use std::fmt;
 pub enum DropReason {
     /// The exporter's mapping or a filter leaves them out.
     Filtered,
+    /// Their trace is not in the sample.
+    Sampled,
     /// No condition of a route applied.
     Condition,
     /// There was no room to hold them any longer.
@@ -24,8 +26,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Filtered,
+        Self::Sampled,
         Self::Condition,
         Self::Overflow,
         Self::TooLarge,
@@ -38,6 +41,7 @@ impl DropReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Filtered => "filtered",
+            Self::Sampled => "sampled",
             Self::Condition => "condition",
             Self::Overflow => "overflow",
             Self::TooLarge => "too_large",

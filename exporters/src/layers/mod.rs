@@ -8,6 +8,7 @@ mod filter;
 mod probe;
 mod rate_limit;
 mod retry;
+mod sample;
 mod select;
 mod timeout;
 
@@ -16,6 +17,7 @@ pub use filter::FilterLayer;
 pub use probe::{ProbeConfig, ProbeLayer};
 pub use rate_limit::RateLimitLayer;
 pub use retry::RetryLayer;
+pub use sample::SampleLayer;
 pub use timeout::TimeoutLayer;
 
 /// The methods of [`Exporter`](crate::Exporter) that a layer leaves to what it wraps, `inner`.
