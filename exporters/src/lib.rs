@@ -39,7 +39,7 @@ pub use exporter::{
 pub use exporters_derive::*;
 pub use layers::{
     CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, FilterLayer, ProbeConfig, ProbeLayer,
-    RateLimitLayer, RetryLayer, SampleLayer, TimeoutLayer,
+    RateLimitLayer, RetryLayer, SampleLayer, SanitizeLayer, TimeoutLayer,
 };
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;

@@ -9,6 +9,7 @@ mod probe;
 mod rate_limit;
 mod retry;
 mod sample;
+mod sanitize;
 mod select;
 mod timeout;
 
@@ -18,6 +19,7 @@ pub use probe::{ProbeConfig, ProbeLayer};
 pub use rate_limit::RateLimitLayer;
 pub use retry::RetryLayer;
 pub use sample::SampleLayer;
+pub use sanitize::SanitizeLayer;
 pub use timeout::TimeoutLayer;
 
 /// The methods of [`Exporter`](crate::Exporter) that a layer leaves to what it wraps, `inner`.
