@@ -16,9 +16,10 @@ use std::{
 type Make = fn() -> Box<dyn Double>;
 
 /// The doubles, each with its name.
-fn doubles() -> [(&'static str, Make); 8] {
+fn doubles() -> [(&'static str, Make); 9] {
     [
         ("memory", || Box::new(doubles::memory::Memory::new())),
+        ("memory, in every layer", || Box::new(doubles::layered::Layered::new())),
         ("prometheus", || Box::new(doubles::prometheus::Scrape::new())),
         ("http, JSON", || Box::new(doubles::http::Http::json())),
         ("http, CSV", || Box::new(doubles::http::Http::csv())),

@@ -2,5 +2,6 @@
 
 pub(crate) mod derived;
 pub(crate) mod http;
+pub(crate) mod layered;
 pub(crate) mod memory;
 pub(crate) mod prometheus;
