@@ -16,9 +16,10 @@ use std::{
 type Make = fn() -> Box<dyn Double>;
 
 /// The doubles, each with its name.
-fn doubles() -> [(&'static str, Make); 10] {
-    [
+fn doubles() -> Vec<(&'static str, Make)> {
+    vec![
         ("memory", || Box::new(doubles::memory::Memory::new())),
+        ("memory, in every layer", || Box::new(doubles::layered::Layered::new())),
         ("file", || Box::new(doubles::file::Files::json())),
         ("file, records", || Box::new(doubles::file::Files::records())),
         ("prometheus", || Box::new(doubles::prometheus::Scrape::new())),

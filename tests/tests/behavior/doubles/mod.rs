@@ -3,5 +3,6 @@
 pub(crate) mod derived;
 pub(crate) mod file;
 pub(crate) mod http;
+pub(crate) mod layered;
 pub(crate) mod memory;
 pub(crate) mod prometheus;

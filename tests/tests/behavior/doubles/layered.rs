@@ -1,0 +1,51 @@
+//! The memory exporter in every layer: each has to let through what those around it do.
+
+use super::memory::Memory;
+use crate::double::{Double, Seen};
+use exporters::{
+    AnyExporter, CircuitBreakerLayer, FilterLayer, Layer, ProbeLayer, RateLimitLayer, RetryLayer,
+    SampleLayer, SanitizeLayer, TimeoutLayer,
+};
+use std::time::Duration;
+
+/// A layer of each type, the innermost first.
+fn layers() -> Vec<Box<dyn Layer>> {
+    vec![
+        Box::new(TimeoutLayer::new(Duration::from_secs(30))),
+        Box::new(RateLimitLayer::new(1000, Duration::from_secs(1)).unwrap()),
+        Box::new(CircuitBreakerLayer::new(Default::default()).unwrap()),
+        Box::new(RetryLayer::new(Default::default()).unwrap()),
+        Box::new(ProbeLayer::new(Default::default()).unwrap()),
+        // Every item of the suite goes through these, though not every attribute.
+        Box::new(FilterLayer::new().exclude("absent.*").spans(|span| span.name != "absent")),
+        Box::new(SampleLayer::new(0.1).unwrap()),
+        Box::new(SanitizeLayer::new().deny("module")),
+    ]
+}
+
+#[derive(Debug)]
+pub(crate) struct Layered(Memory);
+
+impl Layered {
+    pub(crate) fn new() -> Self {
+        Self(Memory::new())
+    }
+}
+
+impl Double for Layered {
+    fn kind(&self) -> &'static str {
+        self.0.kind()
+    }
+
+    fn exporter(&self) -> AnyExporter {
+        layers().iter().fold(self.0.exporter(), |inner, layer| layer.layer(inner))
+    }
+
+    fn seen(&self) -> Seen {
+        self.0.seen()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.0.ids()
+    }
+}
