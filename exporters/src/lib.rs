@@ -18,6 +18,7 @@ mod model;
 mod named_file;
 mod pipeline;
 mod record;
+mod routes;
 mod secret;
 mod settings;
 #[cfg(feature = "http")]
@@ -48,6 +49,7 @@ pub use pipeline::{
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
+pub use routes::{ExportStrategy, FailurePolicy, MultiConfig, MultiExporter};
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
 #[cfg(feature = "http")]

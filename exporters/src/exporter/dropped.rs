@@ -18,13 +18,15 @@ pub enum DropReason {
     Refused,
     /// The exporter does not carry metrics.
     Unsupported,
-    /// The exporter panicked.
+    /// The exporter, or a route's condition, panicked.
     Panicked,
+    /// The exporter could not take them, and enough others of its route did.
+    Missed,
 }
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Filtered,
         Self::Condition,
         Self::Overflow,
@@ -32,6 +34,7 @@ impl DropReason {
         Self::Refused,
         Self::Unsupported,
         Self::Panicked,
+        Self::Missed,
     ];
 
     /// The reason as a low-cardinality attribute, for example `too_large`.
@@ -44,6 +47,7 @@ impl DropReason {
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Panicked => "panicked",
+            Self::Missed => "missed",
         }
     }
 }

@@ -41,4 +41,4 @@ macro_rules! forward {
 use forward;
 
 #[cfg(test)]
-mod script;
+pub(crate) mod script;

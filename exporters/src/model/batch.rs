@@ -61,6 +61,11 @@ impl Batch {
         self
     }
 
+    /// The same batch with other data in the place of its own: what of it goes to one of several exporters.
+    pub(crate) fn with_data(&self, signal: Signal, range: Range<usize>) -> Self {
+        Self { signal, range, ..self.clone() }
+    }
+
     /// When there is no more time for it: whoever waits between attempts stops that once it is set, and gives up when it has
     /// passed.
     pub fn deadline(&self) -> &Deadline {

@@ -1,0 +1,8 @@
+//! Exporters made of several: each batch goes to all of them, to one after the other, or to those whose condition applies.
+
+mod fan;
+mod finished;
+mod multi;
+mod share;
+
+pub use multi::{ExportStrategy, FailurePolicy, MultiConfig, MultiExporter};
