@@ -1,8 +1,10 @@
 //! Exporters made of several: each batch goes to all of them, to one after the other, or to those whose condition applies.
 
+mod expression;
 mod fan;
 mod finished;
 mod multi;
 mod share;
 
+pub use expression::Expression;
 pub use multi::{ExportStrategy, FailurePolicy, MultiConfig, MultiExporter};
