@@ -49,7 +49,10 @@ pub use pipeline::{
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
-pub use routes::{ExportStrategy, Expression, FailurePolicy, MultiConfig, MultiExporter};
+pub use routes::{
+    ConditionalBuilder, ConditionalConfig, ConditionalExporter, ExportStrategy, Expression, FailurePolicy,
+    MultiConfig, MultiExporter, RouteMatch,
+};
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
 #[cfg(feature = "http")]

@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     AnyExporter, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info, Mapping, Receipt,
-    Result,
+    Result, Signal, Span,
     foreign::{caught, quietly, tell},
 };
 use std::{
     future,
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::Duration,
 };
@@ -358,6 +358,22 @@ impl Job {
         Self { member, batch: batch.clone(), items: None }
     }
 
+    /// The spans at these places.
+    pub(super) fn of_spans(member: usize, batch: &Batch, spans: &[Span], places: Vec<usize>) -> Self {
+        if places.len() == spans.len() {
+            return Self::whole(member, batch);
+        }
+        let selected: Arc<[Span]> = places.iter().filter_map(|place| spans.get(*place)).cloned().collect();
+        let range = 0..selected.len();
+        Self { member, batch: batch.with_data(Signal::Spans(selected), range), items: Some(places) }
+    }
+
+    /// The places of its items in a batch of so many.
+    pub(super) fn places(&self, whole: usize) -> impl Iterator<Item = usize> + '_ {
+        let all = 0..if self.items.is_some() { 0 } else { whole };
+        all.chain(self.items.iter().flatten().copied())
+    }
+
     /// How many items of the whole batch come before the job's item `at`.
     fn place(&self, at: usize) -> usize {
         self.items.as_ref().map_or(at, |items| items.get(at).copied().unwrap_or(usize::MAX))
@@ -375,7 +391,7 @@ impl Outcome {
 
 impl Fate {
     /// What the items are counted as, where they are given up.
-    fn reason(self) -> DropReason {
+    pub(super) fn reason(self) -> DropReason {
         match self {
             Self::Never(reason) => reason,
             Self::Later | Self::Smaller => DropReason::Missed,
