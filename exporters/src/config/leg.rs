@@ -6,6 +6,7 @@ use crate::{
     AnyExporter, Error, ErrorKind, LegOptions, Mapping, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
+    routes::settings::config_of,
     settings::{Environment, Key, Node, Origin, Scope, Value, Wrong, variable_name},
 };
 use serde::Deserialize;
@@ -132,7 +133,7 @@ impl LegConfig {
                 .at(&origin)));
             }
         };
-        let mut config = entry.take("config").map_or_else(|| Node::empty(origin.clone()), |(_, node)| node);
+        let (mut config, config_path) = config_of(&kind, &mut entry, path);
         for name in EITHER {
             if let Some((key, node)) = config.take(name) {
                 if entry.has(name) {
@@ -159,10 +160,16 @@ impl LegConfig {
                 return Err(placed(error, name, origin_of(name)));
             }
         }
+        if kind == "conditional" && !leg.metrics_mapping.is_empty() {
+            let message =
+                "this would hide from the conditions what was recorded, which they judge; leave it out";
+            let error = Error::new(ErrorKind::ConfigInvalid, message);
+            return Err(placed(error, "metrics_mapping", origin_of("metrics_mapping")));
+        }
         let mapping =
             leg.mapping().map_err(|error| placed(error, "metrics_mapping", origin_of("metrics_mapping")))?;
         let origin = config.origin.clone();
-        let settings = Settings { node: config, path: format!("{path}.config"), scope };
+        let settings = Settings { node: config, path: config_path.clone(), scope };
         let sink = match &*kind {
             #[cfg(feature = "prometheus")]
             "prometheus" => settings
@@ -171,7 +178,7 @@ impl LegConfig {
                 .map(Sink::Scrape),
             _ => registration.build(settings).map(Sink::Exporter),
         };
-        let sink = sink.map_err(|error| placed(error, "config", &origin))?;
+        let sink = sink.map_err(|error| error.placed(&config_path, origin.place()))?;
         Ok(Some((leg, mapping, sink)))
     }
 

@@ -5,6 +5,7 @@ mod expression;
 mod fan;
 mod finished;
 mod multi;
+pub(crate) mod settings;
 mod share;
 
 pub use conditional::{ConditionalBuilder, ConditionalConfig, ConditionalExporter, RouteMatch};

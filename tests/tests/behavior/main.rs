@@ -16,7 +16,7 @@ use std::{
 type Make = fn() -> Box<dyn Double>;
 
 /// The doubles, each with its name.
-fn doubles() -> [(&'static str, Make); 8] {
+fn doubles() -> [(&'static str, Make); 11] {
     [
         ("memory", || Box::new(doubles::memory::Memory::new())),
         ("prometheus", || Box::new(doubles::prometheus::Scrape::new())),
@@ -25,6 +25,9 @@ fn doubles() -> [(&'static str, Make); 8] {
         ("http, MessagePack", || Box::new(doubles::http::Http::messagepack())),
         ("http, Prometheus", || Box::new(doubles::http::Http::prometheus())),
         ("derived, by hand", || Box::new(doubles::derived::ByHand::new())),
+        ("multi", || Box::new(doubles::routes::Both::memories())),
+        ("multi, http", || Box::new(doubles::routes::Both::with_http())),
+        ("conditional", || Box::new(doubles::routes::Conditions::new())),
         ("derived, http", || Box::new(doubles::derived::OverHttp::new())),
     ]
 }

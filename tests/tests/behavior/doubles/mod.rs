@@ -4,3 +4,4 @@ pub(crate) mod derived;
 pub(crate) mod http;
 pub(crate) mod memory;
 pub(crate) mod prometheus;
+pub(crate) mod routes;
