@@ -4,7 +4,8 @@
 //! - `axum_metrics` (`--features axum`): the metrics on a page of the server that a program has anyway;
 //! - `custom_exporter`: an exporter of one's own, of which one method is written;
 //! - `custom_exporter_http` (`--features http`): one of which none is;
-//! - `exporters_yaml`: three exporters from a configuration file.
+//! - `exporters_yaml`: three exporters from a configuration file;
+//! - `multi`: exporters made of several, one of which is down.
 
 mod receiver;
 
