@@ -5,6 +5,7 @@
 //! - `custom_exporter`: an exporter of one's own, of which one method is written;
 //! - `custom_exporter_http` (`--features http`): one of which none is;
 //! - `exporters_yaml`: three exporters from a configuration file;
+//! - `multi`: exporters made of several, one of which is down;
 //! - `replay` (`--features file`): sends dead letters again.
 
 mod receiver;

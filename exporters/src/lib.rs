@@ -22,6 +22,7 @@ mod pipeline;
 mod record;
 #[cfg(feature = "file")]
 mod replay;
+mod routes;
 mod secret;
 mod settings;
 #[cfg(feature = "http")]
@@ -64,6 +65,10 @@ pub use record::LogLayer;
 pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
 #[cfg(feature = "file")]
 pub use replay::{ReplayReport, replay};
+pub use routes::{
+    ConditionalBuilder, ConditionalConfig, ConditionalExporter, ExportStrategy, Expression, FailurePolicy,
+    MultiConfig, MultiExporter, RouteMatch,
+};
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
 #[cfg(feature = "http")]

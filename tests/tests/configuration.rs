@@ -65,6 +65,9 @@ fn the_schema_takes_what_is_right_and_nothing_that_is_wrong() {
         "exporters: [{ type: http, config: { endpoint: 'https://h/', auth: { type: bearer, token_secret: t }, batch_size: 5 } }]",
         "exporters: [{ type: http, config: { endpoint: 'https://h/', auth: { api_key: { file: /f } }, method: PUT } }]",
         "exporters: [{ type: of_ours, config: { whatever: [1, 2] }, metrics_mapping: { error_rate: { type: gauge } } }]",
+        "exporters: [{ type: multi, strategy: failover, exporters: [{ type: http, name: a, config: { endpoint: 'http://h' } }, { type: x }] }]",
+        "exporters: [{ type: multi, config: { min_success_count: 2, exporters: [{ type: memory }, { type: multi, exporters: [{ type: x }] }] } }]",
+        "exporters: [{ type: conditional, match: first, routes: [{ condition: error_rate > 0.05, exporter: { type: x } }], otherwise: { type: y } }]",
         &example,
     ] {
         let document = json(right);
@@ -80,6 +83,12 @@ fn the_schema_takes_what_is_right_and_nothing_that_is_wrong() {
         "exporters: [{ type: http, config: { endpoint: 'ftp://h' } }]",
         "exporters: [{ type: http, config: { endpoint: 'http://h', format: xml } }]",
         "exporters: [{ type: x, batch_size: many }]",
+        "exporters: [{ type: multi, strategy: all, exporters: [{ type: x }] }]",
+        "exporters: [{ type: multi, config: { strategy: parallel } }]",
+        "exporters: [{ type: multi, exporters: [{ type: http, config: { endpoint: 'ftp://h' } }] }]",
+        "exporters: [{ type: multi, exporters: [{ name: x }] }]",
+        "exporters: [{ type: conditional, routes: [{ exporter: { type: x } }] }]",
+        "exporters: [{ type: conditional, routes: [{ condition: 1 < 2, exporter: { type: x, flush_interval: 1s } }] }]",
         "exporters: [{ type: x, metrics_mapping: { a: { type: gauges } } }]",
     ] {
         assert!(!validator.is_valid(&json(wrong)), "{wrong}");
@@ -216,6 +225,11 @@ fn what_is_wrong_names_file_line_setting_and_cure() {
             "no-attribute",
             "interval: 5s\nattributes: { '': hunter2 }",
             &["the name of this attribute is empty", "setting: attributes, in: ", ".yaml:2"],
+        ),
+        (
+            "condition",
+            "exporters:\n- type: conditional\n  routes:\n  - condition: error_rate > hunter2\n    exporter: { type: memory }",
+            &["column 14", "exporters[0].routes[0].condition", ".yaml:4"],
         ),
         ("interval", "interval: 5", &["a duration such as 500ms", "setting: interval"]),
     ] {

@@ -7,7 +7,7 @@ pub(crate) mod http;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 
-use crate::{AnyExporter, MemoryExporter, exporter::factory::Registration};
+use crate::{AnyExporter, MemoryExporter, exporter::factory::Registration, routes};
 
 /// The kinds that are here. They stand in a list, not among those that register at link time, so that a linker cannot leave one out
 /// of which the program uses nothing else.
@@ -29,6 +29,14 @@ pub(crate) static KINDS: &[Registration] = &[
     Registration::new("file", "exporters::FileExporter", file!(), line!(), |settings| {
         file::FileExporter::new(settings.read()?).map(AnyExporter::new)
     }),
+    Registration::new(
+        "conditional",
+        "exporters::ConditionalExporter",
+        file!(),
+        line!(),
+        routes::settings::conditional,
+    ),
+    Registration::new("multi", "exporters::MultiExporter", file!(), line!(), routes::settings::multi),
     #[cfg(feature = "http")]
     Registration::new("http", "exporters::HttpExporter", file!(), line!(), http::build),
     #[cfg(feature = "prometheus")]

@@ -7,6 +7,7 @@ use crate::{
     AnyExporter, Error, ErrorKind, Exporter, LegOptions, Mapping, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
+    routes::settings::config_of,
     settings::{Key, Node, Origin, Scope, Value, Wrong},
 };
 use serde::Deserialize;
@@ -142,7 +143,7 @@ impl LegConfig {
                 .at(&origin)));
             }
         };
-        let mut config = entry.take("config").map_or_else(|| Node::empty(origin.clone()), |(_, node)| node);
+        let (mut config, config_path) = config_of(&kind, &mut entry, path);
         for name in EITHER {
             if let Some((key, node)) = config.take(name) {
                 if entry.has(name) {
@@ -168,12 +169,18 @@ impl LegConfig {
                 return Err(placed(error, name, origin_of(name)));
             }
         }
+        if kind == "conditional" && !leg.metrics_mapping.is_empty() {
+            let message =
+                "this would hide from the conditions what was recorded, which they judge; leave it out";
+            let error = Error::new(ErrorKind::ConfigInvalid, message);
+            return Err(placed(error, "metrics_mapping", origin_of("metrics_mapping")));
+        }
         let mapping = leg.mapping().map_err(|error| {
             let origin = error.context("setting").map_or(&origin, origin_of).clone();
             error.placed(path, origin.place())
         })?;
         let origin = config.origin.clone();
-        let settings = Settings { node: config, path: format!("{path}.config"), scope };
+        let settings = Settings { node: config, path: config_path.clone(), scope };
         let sink = match &*kind {
             #[cfg(feature = "prometheus")]
             "prometheus" => settings
@@ -182,7 +189,7 @@ impl LegConfig {
                 .map(Sink::Scrape),
             _ => registration.build(settings).map(Sink::Exporter),
         };
-        let sink = sink.map_err(|error| placed(error, "config", &origin))?;
+        let sink = sink.map_err(|error| error.placed(&config_path, origin.place()))?;
         Ok(Some((leg, mapping, sink)))
     }
 

@@ -19,7 +19,7 @@ pub(crate) use leg::Sink;
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
-use crate::{AnyExporter, Result, Settings, backends::KINDS, exporter::factory::Kinds};
+use crate::{AnyExporter, Result, Settings, backends::KINDS, exporter::factory::Kinds, settings::Scope};
 
 /// The names of all kinds of exporters that are registered: what `type:` in a configuration file can be.
 ///
@@ -29,6 +29,11 @@ use crate::{AnyExporter, Result, Settings, backends::KINDS, exporter::factory::K
 /// [`ConfigInvalid`](crate::ErrorKind::ConfigInvalid) where two are registered under one name; the error says where both are.
 pub fn kinds() -> Result<Vec<&'static str>> {
     Kinds::registered(KINDS).map(|kinds| kinds.names())
+}
+
+/// The variables of an exporter in a route, by its name.
+pub(crate) fn scope_within(route: &Scope, name: &str) -> Scope {
+    Scope::of(route.environment.clone(), vec![variables::prefix(name)], Vec::new())
 }
 
 impl AnyExporter {

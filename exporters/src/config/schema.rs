@@ -1,14 +1,19 @@
 //! The JSON Schema of the configuration file, made of the types that read it.
 
 use super::{file::General, leg::LegConfig};
-use crate::{Endpoint, Secret};
+use crate::{
+    ConditionalConfig, Endpoint, Expression, MultiConfig, Secret,
+    routes::settings::{NestedConfig, RouteConfig},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 /// How many of the kinds that are built in have settings worth describing.
-const KINDS: usize =
-    cfg!(feature = "file") as usize + cfg!(feature = "http") as usize + cfg!(feature = "prometheus") as usize;
+const KINDS: usize = 2
+    + cfg!(feature = "file") as usize
+    + cfg!(feature = "http") as usize
+    + cfg!(feature = "prometheus") as usize;
 
 /// The JSON Schema (2020-12) of the configuration file, for editors and for checks before a deployment.
 ///
@@ -17,6 +22,8 @@ const KINDS: usize =
 pub fn schema() -> String {
     let mut generator = SchemaGenerator::default();
     let kinds: [(&str, Schema); KINDS] = [
+        ("conditional", generator.subschema_for::<ConditionalConfig>()),
+        ("multi", generator.subschema_for::<MultiConfig>()),
         #[cfg(feature = "file")]
         ("file", generator.subschema_for::<crate::FileConfig>()),
         #[cfg(feature = "http")]
@@ -25,16 +32,23 @@ pub fn schema() -> String {
         ("prometheus", generator.subschema_for::<crate::prometheus::PrometheusConfig>()),
     ];
     let leg = generator.subschema_for::<LegConfig>();
+    let [nested, route] =
+        [generator.subschema_for::<NestedConfig>(), generator.subschema_for::<RouteConfig>()];
     let mut root = generator.into_root_schema_for::<General>().to_value();
     // Beside `config:`, of which a leg's own type knows nothing.
     let config_of = |(kind, config): &(&str, Schema)| json!({ "if": { "properties": { "type": { "const": kind } } }, "then": { "properties": { "config": config } } });
     let conditions: Vec<Value> = kinds.iter().map(config_of).collect();
-    let reference = leg.get("$ref").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if let Some(leg) = root.pointer_mut(reference.trim_start_matches('#')).and_then(Value::as_object_mut) {
-        leg.insert("allOf".into(), conditions.into());
-        leg.insert("required".into(), json!(["type"]));
-        property(leg, "config", json!({ "description": "The settings of the exporter.", "type": "object" }));
+    for entry in [&leg, &nested] {
+        let Some(entry) = definition(&mut root, entry) else { continue };
+        entry.insert("allOf".into(), conditions.clone().into());
+        entry.insert("required".into(), json!(["type"]));
+        property(
+            entry,
+            "config",
+            json!({ "description": "The settings of the exporter.", "type": "object" }),
+        );
     }
+    routes(&mut root, &nested, &route);
     if let Some(root) = root.as_object_mut() {
         root.insert("title".into(), "exporters.yaml".into());
         let list = json!({ "description": "The exporters.", "type": "array", "items": leg });
@@ -45,6 +59,39 @@ pub fn schema() -> String {
     // In one order, whether some other crate of the program has `serde_json` keep the order of insertion or not.
     root.sort_all_objects();
     format!("{root:#}\n")
+}
+
+/// What `schema` refers to.
+fn definition<'a>(root: &'a mut Value, schema: &Schema) -> Option<&'a mut Map<String, Value>> {
+    let reference = schema.get("$ref").and_then(Value::as_str)?;
+    root.pointer_mut(reference.trim_start_matches('#'))?.as_object_mut()
+}
+
+/// The exporters in routes; and the settings of these, which may also stand beside `type:`.
+fn routes(root: &mut Value, nested: &Schema, route: &Schema) {
+    let list = |items: &Schema, description| json!({ "description": description, "type": "array", "items": items, "minItems": 1 });
+    if let Some(route) = definition(root, route) {
+        property(route, "exporter", json!(nested));
+        route.insert("required".into(), json!(["condition", "exporter"]));
+    }
+    let Some(definitions) = root.get_mut("$defs").and_then(Value::as_object_mut) else { return };
+    for (name, required, more) in [
+        ("MultiConfig", "exporters", vec![("exporters", list(nested, "The exporters."))]),
+        (
+            "ConditionalConfig",
+            "routes",
+            vec![("routes", list(route, "Where snapshots go, and when.")), ("otherwise", json!(nested))],
+        ),
+    ] {
+        let Some(config) = definitions.get_mut(name).and_then(Value::as_object_mut) else { continue };
+        more.into_iter().for_each(|(name, value)| property(config, name, value));
+        config.insert("required".into(), json!([required]));
+        let settings = config.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        for entry in ["LegConfig", "NestedConfig"] {
+            let Some(entry) = definitions.get_mut(entry).and_then(Value::as_object_mut) else { continue };
+            settings.iter().for_each(|(name, value)| property(entry, name, value.clone()));
+        }
+    }
 }
 
 fn property(schema: &mut Map<String, Value>, name: &str, value: Value) {
@@ -112,6 +159,16 @@ impl JsonSchema for Secret {
                 }
             ]
         })
+    }
+}
+
+impl JsonSchema for Expression {
+    fn schema_name() -> Cow<'static, str> {
+        "Expression".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "A condition over statistics.", "type": "string", "minLength": 1, "maxLength": 4096 })
     }
 }
 

@@ -20,13 +20,15 @@ pub enum DropReason {
     Refused,
     /// The exporter does not carry metrics.
     Unsupported,
-    /// The exporter panicked.
+    /// The exporter, or a route's condition, panicked.
     Panicked,
+    /// The exporter could not take them, and enough others of its route did.
+    Missed,
 }
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Filtered,
         Self::Sampled,
         Self::Condition,
@@ -35,6 +37,7 @@ impl DropReason {
         Self::Refused,
         Self::Unsupported,
         Self::Panicked,
+        Self::Missed,
     ];
 
     /// The reason as a low-cardinality attribute, for example `too_large`.
@@ -48,6 +51,7 @@ impl DropReason {
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Panicked => "panicked",
+            Self::Missed => "missed",
         }
     }
 }

@@ -1,13 +1,13 @@
 //! For the tests of layers: a backend that answers by script, under a clock that is driven by hand.
 
 use crate::{
-    AnyExporter, Batch, BatchId, Capability, Error, ErrorKind, Exporter, Health, Info, Receipt, Result,
-    Signal, model::sample::snapshot,
+    AnyExporter, Attributes, Batch, BatchId, Capability, Error, ErrorKind, Exporter, Health, Info, Receipt,
+    Result, Signal, Span, SpanContext, SpanKind, Status, model::sample::snapshot,
 };
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -171,6 +171,32 @@ pub(crate) async fn send(exporter: &AnyExporter, batch: Batch) -> Result<Receipt
         }
     }
     Ok(sum)
+}
+
+/// A batch of so many spans, each with its number as its identity.
+pub(crate) fn spans(count: usize) -> Batch {
+    let span = |at: usize| Span {
+        context: SpanContext {
+            trace_id: [1; 16],
+            span_id: (at as u64 + 1).to_be_bytes(),
+            ..SpanContext::default()
+        },
+        parent_id: [0; 8],
+        parent_is_remote: false,
+        name: "charge".into(),
+        kind: SpanKind::Server,
+        start: SystemTime::UNIX_EPOCH,
+        end: SystemTime::UNIX_EPOCH,
+        attributes: Attributes::default(),
+        dropped_attributes: 0,
+        events: Vec::new(),
+        dropped_events: 0,
+        links: Vec::new(),
+        dropped_links: 0,
+        status: Status::Ok,
+        scope: Arc::default(),
+    };
+    Batch::new(batch(0).id().clone(), Signal::Spans((0..count).map(span).collect()))
 }
 
 /// Runs a test in which time passes when everybody waits for it.

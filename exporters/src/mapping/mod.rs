@@ -9,6 +9,7 @@ pub(crate) use apply::{Mapped, Mapper};
 pub use entry::{MetricKind, MetricMapping, Source, Statistic};
 pub(crate) use glob::Glob;
 pub use statistics::names;
+pub(crate) use statistics::{NAMED, Named, RECORDED};
 
 use crate::{Error, ErrorKind, Result, settings::Names};
 use serde::Deserialize;

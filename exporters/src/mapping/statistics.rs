@@ -31,6 +31,14 @@ impl Named {
         }
     }
 
+    /// Its value, the total of what is counted; `None` where nothing has been measured.
+    pub(crate) fn value(&self, metrics: &ProfileMetrics) -> Option<f64> {
+        match self.read {
+            Read::Gauge(read) => read(metrics),
+            Read::Counter(_) => self.count(metrics).map(|(total, _)| total.as_f64()),
+        }
+    }
+
     /// Total and change of what is counted, if anything has been.
     pub(crate) fn count(&self, metrics: &ProfileMetrics) -> Option<(Number, Number)> {
         let (Read::Counter(only), [of]) = (self.read, self.of) else { return None };

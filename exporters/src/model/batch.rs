@@ -64,6 +64,11 @@ impl Batch {
         self
     }
 
+    /// The same batch with other data in the place of its own, or some items of that: what of it goes to one of several exporters.
+    pub(crate) fn with_data(&self, signal: Signal, range: Range<usize>) -> Self {
+        Self { signal, range, ..self.clone() }
+    }
+
     /// When there is no more time for it: whoever waits between attempts stops that once it is set, and gives up when it has
     /// passed.
     pub fn deadline(&self) -> &Deadline {
@@ -80,11 +85,6 @@ impl Batch {
     /// How many items waited behind it when it was sent.
     pub fn backlog(&self) -> usize {
         self.backlog
-    }
-
-    /// The same batch, in name and deadline, with some items of other data.
-    pub(crate) fn with_data(&self, signal: Signal, range: Range<usize>) -> Self {
-        Self { signal, range, ..self.clone() }
     }
 
     /// Its identity.

@@ -1,6 +1,6 @@
 //! A snapshot: everything recorded up to a moment, with the change since the snapshot before, and its statistics.
 
-use super::{Attributes, Data, ExponentialHistogram, Metric, Number, Point, Resource, Series, Value};
+use super::{Attributes, Data, ExponentialHistogram, Metric, Number, Point, Resource, Series, Sum, Value};
 use std::{
     ops::Range,
     sync::Arc,
@@ -209,6 +209,34 @@ impl FunctionMetrics<'_> {
             }
             None => prefix.is_empty(),
         }
+    }
+
+    /// Whether there are any.
+    pub(crate) fn is_there(&self) -> bool {
+        self.numbers("function.calls").next().is_some()
+    }
+
+    /// The snapshot as if no other function were profiled.
+    pub(crate) fn alone(&self) -> ProfileMetrics {
+        let ProfileMetrics { resource, interval, metrics, ended } = self.metrics;
+        let data = |metric: &Metric| match &metric.data {
+            data if !metric.descriptor.name.starts_with("function.") => data.clone(),
+            Data::Sum(sum) => Data::Sum(Sum { monotonic: sum.monotonic, points: self.select(&sum.points) }),
+            Data::Gauge(points) => Data::Gauge(self.select(points)),
+            Data::Histogram(points) => Data::Histogram(self.select(points)),
+            Data::ExponentialHistogram(points) => Data::ExponentialHistogram(self.select(points)),
+        };
+        let alone = |metric: &Metric| Metric { descriptor: metric.descriptor.clone(), data: data(metric) };
+        ProfileMetrics {
+            resource: resource.clone(),
+            interval: interval.clone(),
+            metrics: metrics.iter().map(alone).collect(),
+            ended: ended.iter().filter(|ended| self.selects(&ended.series.attributes)).cloned().collect(),
+        }
+    }
+
+    fn select<T: Clone>(&self, points: &[Point<T>]) -> Vec<Point<T>> {
+        points.iter().filter(|point| self.selects(&point.series.attributes)).cloned().collect()
     }
 
     fn numbers(&self, metric: &str) -> impl Iterator<Item = &Point<Number>> {

@@ -31,6 +31,14 @@ pub(crate) trait Double: std::panic::RefUnwindSafe {
             Answer::Stall | Answer::AtMost(_) => ErrorKind::Timeout,
         }
     }
+    /// Of a route: what the backend beside this one has taken.
+    fn seen_beside(&self) -> Option<Seen> {
+        None
+    }
+    /// Whether an exporter's health tells of a batch that was not taken. A derived exporter has nowhere to keep it.
+    fn keeps_failures(&self) -> bool {
+        self.kind() == "http"
+    }
     /// Whether what it shows is the latest total, not a sum of changes.
     fn cumulative(&self) -> bool {
         false

@@ -28,6 +28,9 @@ fn doubles() -> Vec<(&'static str, Make)> {
         ("http, MessagePack", || Box::new(doubles::http::Http::messagepack())),
         ("http, Prometheus", || Box::new(doubles::http::Http::prometheus())),
         ("derived, by hand", || Box::new(doubles::derived::ByHand::new())),
+        ("multi", || Box::new(doubles::routes::Both::memories())),
+        ("multi, http", || Box::new(doubles::routes::Both::with_http())),
+        ("conditional", || Box::new(doubles::routes::Conditions::new())),
         ("derived, http", || Box::new(doubles::derived::OverHttp::new())),
     ]
 }

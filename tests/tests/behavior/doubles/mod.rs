@@ -6,3 +6,4 @@ pub(crate) mod http;
 pub(crate) mod layered;
 pub(crate) mod memory;
 pub(crate) mod prometheus;
+pub(crate) mod routes;
