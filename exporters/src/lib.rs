@@ -50,7 +50,7 @@ pub use journal::Durability;
 pub use layers::{
     Alert, AlertConfig, AlertKind, CircuitBreakerConfig, CircuitBreakerLayer, CircuitState, FallbackLayer,
     FilterLayer, MonitorConfig, MonitorLayer, MonitorStats, ProbeConfig, ProbeLayer, RateLimitLayer,
-    RetryLayer, SampleLayer, SanitizeLayer, TimeoutLayer,
+    ResilienceConfig, ResilienceLayer, RetryLayer, SampleLayer, SanitizeLayer, TimeoutLayer,
 };
 #[cfg(feature = "file")]
 pub use layers::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};

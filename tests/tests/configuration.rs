@@ -307,7 +307,7 @@ fn a_config_map_is_read_up_to_the_kinds_that_are_missing() {
 }
 
 /// What the design shows. Cut out: `sampler`; of its one exporter the type `datadog`, with its `config`, for which `http` stands here,
-/// and `buffer`, `resilience` and `monitor`.
+/// and `buffer`.
 #[test]
 fn a_whole_file_is_read_up_to_the_keys_that_are_missing() {
     let text = "
@@ -317,6 +317,12 @@ exporters:
   - name: primary            # a leg
     type: http
     config: { endpoint: 'https://datadoghq.com' }
+    resilience:
+      retry: { max_retries: 4, initial_delay: 1s, max_delay: 60s, multiplier: 2.0, jitter: true }
+      circuit_breaker: { failure_threshold: 6, recovery_timeout: 60s, half_open_max_calls: 3 }
+      fallback: { type: file, config: { directory: /var/log/profiling/fallback } }
+      dead_letter: { type: file, config: { directory: /var/log/profiling/dlq } }
+    monitor: { alerts: { export_latency_p95: 1s, success_rate_percent: 95, queue_depth: 1234 } }
 ";
     let file = File::new("whole", text);
     let shown = format!("{:?}", Builder::from_file(&file.0).unwrap());
@@ -327,6 +333,13 @@ exporters:
         "\"production\"",
         "\"primary\"",
         "https://datadoghq.com/",
+        "max_retries: 4",
+        "failure_threshold: 6",
+        "/var/log/profiling/fallback",
+        // So that it can be replayed.
+        "Records",
+        "/var/log/profiling/dlq",
+        "queue_depth: Some(1234)",
     ] {
         assert!(shown.contains(part), "{part} is not in {shown}");
     }
@@ -336,9 +349,49 @@ exporters:
         error.contains("there is no setting of this name") && error.contains("setting: sampler, in: "),
         "{error}"
     );
-    for key in ["buffer", "resilience", "monitor"] {
-        let error = refused(key, format!("{text}    {key}: {{}}\n"));
-        let place = format!("setting: exporters[0].{key}, in: ");
-        assert!(error.contains("there is no setting of this name") && error.contains(&place), "{error}");
+    let error = refused("buffer", format!("{text}    buffer: {{}}\n"));
+    assert!(
+        error.contains("there is no setting of this name") && error.contains("exporters[0].buffer, in: ")
+    );
+}
+
+#[test]
+fn what_is_wrong_with_resilience_and_monitor_is_told_with_its_place() {
+    for (name, kind, wrong, parts) in [
+        (
+            "retry",
+            "memory",
+            "resilience: { retry: { multiplier: 0.1 } }",
+            ["`retry.multiplier`", "setting: exporters[0].resilience"],
+        ),
+        (
+            "unknown",
+            "memory",
+            "resilience: { circuit_braker: {} }",
+            ["did you mean `circuit_breaker`", "setting: exporters[0].resilience.circuit_braker"],
+        ),
+        (
+            "fallback",
+            "memory",
+            "resilience: { fallback: { type: flie } }",
+            ["did you mean `file`", "exporters[0].resilience.fallback.type"],
+        ),
+        (
+            "percent",
+            "memory",
+            "monitor: { alerts: { success_rate_percent: 950 } }",
+            ["from 0 to 100", "setting: exporters[0].monitor"],
+        ),
+        (
+            "scrape",
+            "prometheus",
+            "resilience: {}",
+            ["scraped, not sent to", "setting: exporters[0].resilience"],
+        ),
+    ] {
+        let error = refused(name, format!("exporters:\n  - type: {kind}\n    {wrong}\n"));
+        for part in parts {
+            assert!(error.contains(part) && error.contains(".yaml:3"), "{error} lacks {part:?}");
+        }
     }
 }

@@ -4,10 +4,11 @@ use super::variables::prefix;
 #[cfg(feature = "prometheus")]
 use crate::prometheus::PrometheusExporter;
 use crate::{
-    AnyExporter, Error, ErrorKind, Exporter, LegOptions, Mapping, Result, Settings, duration,
+    AnyExporter, Error, ErrorKind, Exporter, LegOptions, Mapping, MonitorConfig, MonitorLayer,
+    ResilienceConfig, ResilienceLayer, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
-    routes::settings::config_of,
+    routes::settings::{config_of, exporter},
     settings::{Key, Node, Origin, Scope, Value, Wrong},
 };
 use serde::Deserialize;
@@ -52,6 +53,10 @@ pub(crate) struct LegConfig {
     labels: BTreeMap<String, String>,
     /// Which metrics are sent, by the names they are sent by.
     filter: FilterConfig,
+    /// What is done about a backend that fails; nothing but repeating, if absent.
+    resilience: Option<ResilienceConfig>,
+    /// Whether and how it is watched.
+    monitor: Option<MonitorConfig>,
 }
 
 impl Default for LegConfig {
@@ -66,6 +71,8 @@ impl Default for LegConfig {
             metrics_mapping: BTreeMap::new(),
             labels: BTreeMap::new(),
             filter: FilterConfig::default(),
+            resilience: None,
+            monitor: None,
         }
     }
 }
@@ -97,15 +104,16 @@ impl Sink {
 
 impl LegConfig {
     /// What a leg is started with, but for its mapping.
-    pub(crate) fn options(&self) -> LegOptions {
-        let Self { name, batch_size, flush_interval, queue_size, .. } = self;
-        LegOptions {
+    pub(crate) fn options(&self) -> Result<LegOptions> {
+        let Self { name, batch_size, flush_interval, queue_size, monitor, .. } = self;
+        Ok(LegOptions {
             name: name.clone(),
             batch_size: Some(*batch_size),
             flush_interval: Some(*flush_interval),
             queue_size: *queue_size,
+            monitor: monitor.clone().map(MonitorLayer::new).transpose()?,
             ..LegOptions::default()
-        }
+        })
     }
 
     /// The mapping.
@@ -153,6 +161,7 @@ impl LegConfig {
                 entry.put(key, node);
             }
         }
+        let fallback = entry.find(&["resilience"]).and_then(|resilience| resilience.take("fallback"));
         let origins: BTreeMap<String, Origin> = entry.origins();
         let origin_of = |name: &str| origins.get(name).unwrap_or(&origin);
         let leg: Self = Settings { node: entry, path: path.to_owned(), scope: scope.clone() }.read()?;
@@ -180,7 +189,7 @@ impl LegConfig {
             error.placed(path, origin.place())
         })?;
         let origin = config.origin.clone();
-        let settings = Settings { node: config, path: config_path.clone(), scope };
+        let settings = Settings { node: config, path: config_path.clone(), scope: scope.clone() };
         let sink = match &*kind {
             #[cfg(feature = "prometheus")]
             "prometheus" => settings
@@ -189,7 +198,28 @@ impl LegConfig {
                 .map(Sink::Scrape),
             _ => registration.build(settings).map(Sink::Exporter),
         };
-        let sink = sink.map_err(|error| error.placed(&config_path, origin.place()))?;
+        let mut sink = sink.map_err(|error| error.placed(&config_path, origin.place()))?;
+        for (name, given) in [("resilience", leg.resilience.is_some()), ("monitor", leg.monitor.is_some())] {
+            if sink.is_scrape() && given {
+                let error = Error::new(
+                    ErrorKind::ConfigInvalid,
+                    "this exporter is scraped, not sent to; leave it out",
+                );
+                return Err(placed(error, name, origin_of(name)));
+            }
+        }
+        if let (Sink::Exporter(exporter), Some(config)) = (&mut sink, leg.resilience.clone()) {
+            let layer = ResilienceLayer::new(config)
+                .map_err(|error| placed(error, "resilience", origin_of("resilience")))?;
+            let layer = match fallback {
+                Some((_, entry)) => {
+                    layer.with_fallback(spare(entry, &format!("{path}.resilience.fallback"), &scope)?)
+                }
+                None => layer,
+            };
+            *exporter = exporter.clone().layer(layer);
+        }
+        leg.options().map_err(|error| placed(error, "monitor", origin_of("monitor")))?;
         Ok(Some((leg, mapping, sink)))
     }
 
@@ -203,4 +233,18 @@ impl LegConfig {
         );
         entry
     }
+}
+
+/// The exporter of a fallback. What it writes to files is to be replayed, unless somebody says otherwise.
+fn spare(mut entry: Node, path: &str, scope: &Scope) -> Result<AnyExporter> {
+    let is_file = entry.text("type") == Some("file");
+    if let Some(config) = entry.find(&["config"])
+        && is_file
+        && !config.has("format")
+    {
+        let origin = config.origin.clone();
+        let key = Key { name: "format".into(), origin: origin.clone() };
+        config.put(key, Node { value: Value::plain("records"), origin });
+    }
+    exporter(entry, path, scope)
 }

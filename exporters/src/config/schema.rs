@@ -67,7 +67,7 @@ fn definition<'a>(root: &'a mut Value, schema: &Schema) -> Option<&'a mut Map<St
     root.pointer_mut(reference.trim_start_matches('#'))?.as_object_mut()
 }
 
-/// The exporters in routes; and the settings of these, which may also stand beside `type:`.
+/// The exporters in routes and fallbacks; and the settings of these, which may also stand beside `type:`.
 fn routes(root: &mut Value, nested: &Schema, route: &Schema) {
     let list = |items: &Schema, description| json!({ "description": description, "type": "array", "items": items, "minItems": 1 });
     if let Some(route) = definition(root, route) {
@@ -75,6 +75,9 @@ fn routes(root: &mut Value, nested: &Schema, route: &Schema) {
         route.insert("required".into(), json!(["condition", "exporter"]));
     }
     let Some(definitions) = root.get_mut("$defs").and_then(Value::as_object_mut) else { return };
+    if let Some(resilience) = definitions.get_mut("ResilienceConfig").and_then(Value::as_object_mut) {
+        property(resilience, "fallback", json!(nested));
+    }
     for (name, required, more) in [
         ("MultiConfig", "exporters", vec![("exporters", list(nested, "The exporters."))]),
         (

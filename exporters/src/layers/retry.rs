@@ -22,7 +22,7 @@ const SAVED: f64 = 10.0;
 /// [deadline](Batch::deadline) is set nothing is waited for any more: there is one last attempt.
 ///
 /// Repetitions are on a budget, so that a backend in trouble is not given more work: each batch earns a fifth of one, and ten
-/// may be saved up.
+/// may be saved up. Of several of these layers, the outermost repeats.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     config: Arc<RetryConfig>,
@@ -56,7 +56,11 @@ impl Exporter for Retry {
     forward!(info, capability, health, flush, shutdown);
 
     async fn export(&self, batch: Batch) -> Result<Receipt> {
+        if batch.is_repeated() {
+            return self.inner.export(batch).await;
+        }
         let RetryLayer { config, budget } = &self.layer;
+        let batch = batch.repeated();
         let deadline = batch.deadline();
         budget.earn();
         let mut repetition = 0;
@@ -187,6 +191,18 @@ mod tests {
             assert_eq!(script.taken(), [batch.id().clone()]);
             assert!(script.attempts().iter().all(|(_, id)| id == batch.id()));
             assert_eq!(seconds(&script), [0, 1, 3]);
+        });
+    }
+
+    #[test]
+    fn the_outermost_layer_repeats() {
+        paused(async {
+            let script = Script::new([Answer::Fail(ErrorKind::Unavailable); 9]);
+            let [inner, outer] =
+                [7, 1].map(|max_retries| RetryLayer::new(RetryConfig { max_retries, ..steady() }).unwrap());
+            let exporter = script.exporter().layer(inner).layer(outer);
+            exporter.export(batch(1)).await.unwrap_err();
+            assert_eq!(seconds(&script), [0, 1]);
         });
     }
 

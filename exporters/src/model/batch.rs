@@ -12,6 +12,7 @@ pub struct Batch {
     range: Range<usize>,
     deadline: Deadline,
     backlog: usize,
+    is_repeated: bool,
 }
 
 /// The data of a [`Batch`].
@@ -54,7 +55,7 @@ impl Batch {
             Signal::Metrics(metrics) => metrics.len(),
             Signal::Spans(spans) => spans.len(),
         };
-        Self { id, signal, range: 0..len, deadline: Deadline::NEVER, backlog: 0 }
+        Self { id, signal, range: 0..len, deadline: Deadline::NEVER, backlog: 0, is_repeated: false }
     }
 
     /// Sets when there is no more time for it. Its parts share it.
@@ -73,6 +74,16 @@ impl Batch {
     /// passed.
     pub fn deadline(&self) -> &Deadline {
         &self.deadline
+    }
+
+    /// The same batch, repeated by a layer, so that no other need do so.
+    pub(crate) fn repeated(self) -> Self {
+        Self { is_repeated: true, ..self }
+    }
+
+    /// Whether a layer repeats what fails.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.is_repeated
     }
 
     /// Sets how many items wait behind it.

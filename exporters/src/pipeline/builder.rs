@@ -117,7 +117,7 @@ impl Builder {
             match sink {
                 Sink::Exporter(exporter) => {
                     let mapping = Some(mapping).filter(|mapping| !mapping.is_empty());
-                    builder = builder.exporter_with(exporter, LegOptions { mapping, ..leg.options() });
+                    builder = builder.exporter_with(exporter, LegOptions { mapping, ..leg.options()? });
                 }
                 #[cfg(feature = "prometheus")]
                 Sink::Scrape(exporter) => builder.prometheus = Some(exporter),

@@ -1,7 +1,7 @@
 //! What a running exporter can be asked: `profiler.leg("primary")`.
 
 use super::{Ledger, leg::Leg};
-use crate::{DropReason, Health};
+use crate::{DropReason, Health, MonitorLayer};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -84,6 +84,11 @@ impl LegHandle {
     /// lost items or a fallback had to take them. Asks nobody.
     pub fn health(&self) -> Health {
         self.0.health()
+    }
+
+    /// What watches it, if [`LegOptions::monitor`](crate::LegOptions::monitor) or `monitor:` in a file says so.
+    pub fn monitor(&self) -> Option<MonitorLayer> {
+        self.0.monitor()
     }
 
     /// What waits to be sent.

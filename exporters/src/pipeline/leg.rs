@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AnyExporter, Batch, BatchId, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Health,
-    Mapping, ProfileMetrics, Receipt, Signal,
+    Mapping, MonitorLayer, ProfileMetrics, Receipt, Signal,
     foreign::{caught, quietly},
     mapping::{Mapped, Mapper},
 };
@@ -82,6 +82,10 @@ struct Trouble {
 
 impl Leg {
     pub(super) fn new(exporter: AnyExporter, name: &str, options: LegOptions, instance: u128) -> Self {
+        let exporter = match &options.monitor {
+            Some(monitor) => exporter.layer(monitor.clone()),
+            None => exporter,
+        };
         let (queue, ledger, requests) = Default::default();
         let work = Work {
             options,
@@ -109,6 +113,10 @@ impl Leg {
 
     pub(super) fn ledger(&self) -> Ledger {
         self.work().ledger
+    }
+
+    pub(super) fn monitor(&self) -> Option<MonitorLayer> {
+        self.work().options.monitor.clone()
     }
 
     pub(super) fn last_export(&self) -> Option<LastExport> {

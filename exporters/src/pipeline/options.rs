@@ -1,6 +1,6 @@
 //! The settings of a leg, and the change of them while it runs.
 
-use crate::{Error, ErrorKind, Mapping, Result, duration};
+use crate::{Error, ErrorKind, Mapping, MonitorLayer, Result, duration};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct LegOptions {
     /// Which metrics it is sent, and under which names. Default: those that its [`Capability`](crate::Capability) asks for, which
     /// also holds where only labels or globs are given.
     pub mapping: Option<Mapping>,
+    /// What watches it, outside all of its layers; [`LegHandle::monitor`](crate::LegHandle::monitor) gives it back. Default: nothing.
+    pub monitor: Option<MonitorLayer>,
 }
 
 /// A change of some settings of an exporter that runs; what is `None` stays as it is, thus no limit can be taken away.
@@ -49,7 +51,14 @@ pub struct LegPatch {
 
 impl Default for LegOptions {
     fn default() -> Self {
-        Self { name: None, batch_size: None, flush_interval: None, queue_size: 1_000, mapping: None }
+        Self {
+            name: None,
+            batch_size: None,
+            flush_interval: None,
+            queue_size: 1_000,
+            mapping: None,
+            monitor: None,
+        }
     }
 }
 
@@ -65,6 +74,13 @@ impl LegOptions {
     #[must_use]
     pub fn with_mapping(mut self, mapping: Mapping) -> Self {
         self.mapping = Some(mapping);
+        self
+    }
+
+    /// Sets the [`monitor`](Self::monitor).
+    #[must_use]
+    pub fn with_monitor(mut self, monitor: MonitorLayer) -> Self {
+        self.monitor = Some(monitor);
         self
     }
 

@@ -62,14 +62,15 @@ impl Queue {
         Some(oldest)
     }
 
-    /// Merges the two oldest of those that are as they were recorded, until no more than `limit` items wait, or one snapshot.
+    /// Merges the two oldest of those that are as they were recorded and were not tried, until no more than `limit` items wait, or
+    /// one such snapshot. What was tried may be there already, by its name, or be at some exporters of a route.
     /// Nothing is lost but resolution in time; except that series which have ended may not make it larger than both `limit`
     /// and the largest snapshot there was.
     pub(super) fn shrink(&mut self, limit: usize) -> Absorbed {
         let mut sum = Absorbed::default();
-        let mapped = self.waiting.iter().take_while(|waiting| waiting.mapped).count();
-        while self.is_over(limit) && self.len() > mapped + 1 {
-            let (Some(earlier), Some(later)) = (self.waiting.remove(mapped), self.waiting.get_mut(mapped))
+        let fixed = self.waiting.iter().take_while(|waiting| waiting.mapped || waiting.id.is_some()).count();
+        while self.is_over(limit) && self.len() > fixed + 1 {
+            let (Some(earlier), Some(later)) = (self.waiting.remove(fixed), self.waiting.get_mut(fixed))
             else {
                 break;
             };
@@ -78,7 +79,6 @@ impl Queue {
             let absorbed = Arc::make_mut(&mut later.metrics).absorb(&earlier.metrics, room);
             sum.merged += absorbed.merged;
             sum.left_out += absorbed.left_out;
-            later.id = None;
             self.size += size(&later.metrics);
         }
         sum
@@ -141,18 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_merged_is_another_batch() {
-        let mut queue = Queue::default();
-        for sequence in [8, 7] {
-            let metrics = Arc::new(snapshot([(0, sequence)]));
-            queue.put_back(Waiting { metrics, id: Some(id(sequence)), mapped: false });
-        }
-        assert_eq!(queue.shrink(2), Absorbed::default());
+    fn what_was_tried_is_merged_with_nothing() {
+        let mut queue = queue(&[&[(0, 1)], &[(0, 10)]]);
+        queue.put_back(Waiting { metrics: Arc::new(snapshot([(0, 100)])), id: Some(id(7)), mapped: false });
+        assert_eq!(queue.shrink(1), Absorbed { merged: 1, left_out: 0 });
         let tried = queue.pop().unwrap();
         assert_eq!(tried.id, Some(id(7)));
         queue.put_back(tried);
-        queue.shrink(1);
-        assert_eq!(queue.pop().unwrap().id, None);
+        assert_eq!(all(&mut queue), [[(0, 100)], [(0, 11)]]);
     }
 
     #[test]

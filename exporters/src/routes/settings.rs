@@ -102,14 +102,14 @@ pub(crate) fn conditional(mut settings: Settings) -> Result<AnyExporter> {
 }
 
 /// The exporter that an entry describes; its variables begin with its name, or, without one, with its kind.
-fn exporter(mut entry: Node, path: &str, route: &Scope) -> Result<AnyExporter> {
+pub(crate) fn exporter(mut entry: Node, path: &str, route: &Scope) -> Result<AnyExporter> {
     let origin = entry.origin.clone();
     if !matches!(entry.value, Value::Map(_)) {
         let message = format!("expected an exporter, `type:` and its settings, found {}", entry.kind());
         return Err(Wrong::new(message).at(&origin).into_error(path));
     }
     let kind_origin = entry.origins().remove("type").unwrap_or_else(|| origin.clone());
-    let kind = text(&entry, "type").unwrap_or_default().to_owned();
+    let kind = entry.text("type").unwrap_or_default().to_owned();
     let (config, config_path) = config_of(&kind, &mut entry, path);
     let NestedConfig { name, kind, .. } =
         Settings { node: entry, path: path.to_owned(), scope: route.without_variables() }.read()?;
@@ -158,14 +158,6 @@ fn required(node: &mut Node, name: &str, path: &str) -> Result<Node> {
 
 fn within(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
-fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
-    let Value::Map(entries) = &node.value else { return None };
-    match &entries.iter().find(|(other, _)| other.name == key)?.1.value {
-        Value::Scalar { text, .. } => Some(text),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

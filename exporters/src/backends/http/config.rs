@@ -74,7 +74,8 @@ pub struct HttpConfig {
     /// The address to connect from. Default: the system's choice.
     #[serde(default)]
     pub local_address: Option<IpAddr>,
-    /// How failed attempts are repeated, and after which statuses.
+    /// How failed attempts are repeated, and after which statuses. An exporter that is made in code repeats nothing by itself: put
+    /// it in a [`RetryLayer`](crate::RetryLayer).
     #[serde(default, alias = "retry_config")]
     pub retry: RetryConfig,
 }

@@ -9,7 +9,7 @@ pub use config::{HttpConfig, HttpMethod};
 
 use crate::{
     AnyExporter, Batch, Capability, Error, ErrorKind, Exporter, Health, Info, ProfileMetrics, Receipt,
-    Result, Settings,
+    Result, RetryLayer, Settings,
     exporter::LastOutcome,
     settings::Names,
     transport::{Answer, Auth, Client, Request, Shorthand, Statuses, check_url},
@@ -30,7 +30,8 @@ pub(super) fn build(mut settings: Settings) -> Result<AnyExporter> {
     let shorthand = Shorthand::take(&mut settings)?;
     let mut config: HttpConfig = settings.read()?;
     shorthand.add_to(&mut config.auth)?;
-    HttpExporter::new(config).map(AnyExporter::new)
+    let retry = RetryLayer::new(config.retry.clone())?;
+    Ok(AnyExporter::new(HttpExporter::new(config)?).layer(retry))
 }
 
 /// Sends each batch in a request of its own.

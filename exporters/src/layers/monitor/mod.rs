@@ -192,6 +192,13 @@ impl Report {
     }
 }
 
+/// Two are equal that share what was seen.
+impl PartialEq for MonitorLayer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
 impl fmt::Debug for MonitorLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MonitorLayer").field("config", &self.shared.config).finish_non_exhaustive()
