@@ -6,7 +6,8 @@
 //! - `custom_exporter_http` (`--features http`): one of which none is;
 //! - `exporters_yaml`: three exporters from a configuration file;
 //! - `multi`: exporters made of several, one of which is down;
-//! - `replay` (`--features file`): sends dead letters again.
+//! - `replay` (`--features file`): sends dead letters again;
+//! - `resilient` (`--features file`): a backend that dies and comes back, and the books meanwhile.
 
 mod receiver;
 

@@ -231,9 +231,7 @@ impl Leg {
 
     /// Sends so many snapshots, the oldest first, until one can't go.
     async fn send_all(&self, waiting: usize, trouble: &mut Trouble) {
-        trouble.down = self.work().pause().map(|left| {
-            Error::new(ErrorKind::RateLimited, "the backend asked to be left alone").with_retry_after(left)
-        });
+        trouble.down = self.work().left_alone();
         if trouble.down.is_some() {
             return self.work().held_up = true;
         }
@@ -392,6 +390,16 @@ impl Work {
     fn pause(&self) -> Option<Duration> {
         let left = self.paused_until?.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
+    }
+
+    /// Why nothing is sent though something waits.
+    fn left_alone(&self) -> Option<Error> {
+        let left = self.pause()?;
+        let error = match &self.outcome {
+            Outcome::Down(error) => error.clone(),
+            _ => Error::new(ErrorKind::RateLimited, "the backend asked to be left alone"),
+        };
+        Some(error.with_retry_after(left))
     }
 
     /// When what waits is to be sent, though nothing comes.

@@ -35,10 +35,6 @@ pub(crate) trait Double: std::panic::RefUnwindSafe {
     fn seen_beside(&self) -> Option<Seen> {
         None
     }
-    /// Whether an exporter's health tells of a batch that was not taken. A derived exporter has nowhere to keep it.
-    fn keeps_failures(&self) -> bool {
-        self.kind() == "http"
-    }
     /// Whether what it shows is the latest total, not a sum of changes.
     fn cumulative(&self) -> bool {
         false

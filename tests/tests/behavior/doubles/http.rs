@@ -136,7 +136,10 @@ impl Double for Http {
 
     fn exporter(&self) -> AnyExporter {
         let (address, format) = (self.server.address(), self.format);
-        let settings = format!("{{ endpoint: 'http://{address}/v1', format: {format}, timeout: 500ms }}");
+        // What the backend answers is to be seen, not what comes of trying again.
+        let settings = format!(
+            "{{ endpoint: 'http://{address}/v1', format: {format}, timeout: 500ms, retry: {{ max_retries: 0 }} }}"
+        );
         AnyExporter::of_kind("http", Settings::from_yaml(&settings).unwrap()).unwrap()
     }
 

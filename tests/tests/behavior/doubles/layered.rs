@@ -3,8 +3,9 @@
 use super::memory::Memory;
 use crate::double::{Double, Seen};
 use exporters::{
-    AnyExporter, CircuitBreakerLayer, FilterLayer, Layer, ProbeLayer, RateLimitLayer, RetryLayer,
-    SampleLayer, SanitizeLayer, TimeoutLayer,
+    AnyExporter, CircuitBreakerLayer, DeadLetterConfig, DeadLetterLayer, FallbackLayer, FilterLayer, Layer,
+    MemoryExporter, MonitorLayer, ProbeLayer, RateLimitLayer, ResilienceLayer, RetryLayer, SampleLayer,
+    SanitizeLayer, TimeoutLayer,
 };
 use std::time::Duration;
 
@@ -16,10 +17,15 @@ fn layers() -> Vec<Box<dyn Layer>> {
         Box::new(CircuitBreakerLayer::new(Default::default()).unwrap()),
         Box::new(RetryLayer::new(Default::default()).unwrap()),
         Box::new(ProbeLayer::new(Default::default()).unwrap()),
+        Box::new(FallbackLayer::new(AnyExporter::new(MemoryExporter::new()))),
+        Box::new(ResilienceLayer::new(Default::default()).unwrap()),
         // Every item of the suite goes through these, though not every attribute.
         Box::new(FilterLayer::new().exclude("absent.*").spans(|span| span.name != "absent")),
         Box::new(SampleLayer::new(0.1).unwrap()),
         Box::new(SanitizeLayer::new().deny("module")),
+        // What went there, or to the fallback, would be missing.
+        Box::new(DeadLetterLayer::new(DeadLetterConfig::file("/nonexistent")).unwrap()),
+        Box::new(MonitorLayer::new(Default::default()).unwrap()),
     ]
 }
 

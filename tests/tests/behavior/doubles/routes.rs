@@ -47,10 +47,6 @@ impl Double for Both {
     fn ids(&self) -> Vec<String> {
         self.1.ids()
     }
-
-    fn keeps_failures(&self) -> bool {
-        self.1.keeps_failures()
-    }
 }
 
 /// A memory behind conditions of every sort, all of which hold.
