@@ -31,7 +31,7 @@ pub(crate) struct Key {
 /// Where a setting came from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Origin {
-    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "there are no files"))]
+    #[cfg_attr(not(any(test, feature = "yaml")), expect(dead_code, reason = "there are no files"))]
     File {
         file: Arc<str>,
         line: usize,
