@@ -414,4 +414,6 @@ impl Work {
 }
 
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod tests;

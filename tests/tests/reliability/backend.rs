@@ -1,6 +1,8 @@
 //! A backend that answers each batch as a test says.
 
-use exporters::{Batch, Capability, Error, ErrorKind, Exporter, Health, Info, MemoryExporter, Receipt, Result};
+use exporters::{
+    Batch, Capability, Error, ErrorKind, Exporter, Health, Info, MemoryExporter, Receipt, Result,
+};
 use std::{fmt, future::pending, panic::resume_unwind, sync::Arc};
 
 /// What it does with a batch.
