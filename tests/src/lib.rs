@@ -1,6 +1,7 @@
 //! What the tests share: real servers on free ports, stopped when the test ends, and checkers of what we send them.
 
 mod backend;
+pub mod calls;
 pub mod checker;
 pub mod data;
 pub mod hostile;
@@ -8,9 +9,11 @@ pub mod http;
 pub mod nginx;
 pub mod prometheus;
 mod serve;
+mod temp;
 
 pub use backend::{Process, program};
 pub use serve::Served;
+pub use temp::Temp;
 
 use std::time::{Duration, Instant};
 

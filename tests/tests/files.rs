@@ -12,30 +12,11 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
+use tests::Temp;
 
 const KILLS: usize = 20;
 const NOBODY: u32 = 65_534;
-
-/// A directory that goes when the test ends.
-struct Temp(PathBuf);
-
-impl Temp {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("exporters-files-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir_all(&directory).unwrap();
-        Self(directory)
-    }
-}
-
-impl Drop for Temp {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn child(scenario: &str, directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_file_child"));

@@ -12,6 +12,7 @@ use crate::{
     Mapping, MonitorLayer, ProfileMetrics, Receipt, Signal,
     foreign::{caught, quietly},
     mapping::{Mapped, Mapper},
+    model::Absorbed,
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -237,7 +238,7 @@ impl Leg {
         }
         trouble.partly = None;
         for _ in 0..waiting {
-            let Some(next) = self.work().queue.pop() else { break };
+            let Some(next) = self.work().next(&self.deadline) else { break };
             self.send(next, trouble).await;
             if trouble.down.is_some() {
                 break;
@@ -386,6 +387,15 @@ impl Work {
         Some((self.queue.len(), std::mem::take(&mut self.requests)))
     }
 
+    /// The oldest that waits. When there is no more time, all of it in one: what is put aside takes a while each.
+    fn next(&mut self, deadline: &Deadline) -> Option<Waiting> {
+        if deadline.has_passed() {
+            let absorbed = self.queue.merge_all();
+            self.absorbed(absorbed);
+        }
+        self.queue.pop()
+    }
+
     /// How long the backend is to be left alone.
     fn pause(&self) -> Option<Duration> {
         let left = self.paused_until?.saturating_duration_since(Instant::now());
@@ -416,10 +426,16 @@ impl Work {
             return;
         }
         let absorbed = self.queue.shrink(limit);
+        self.absorbed(absorbed);
+    }
+
+    fn absorbed(&mut self, absorbed: Absorbed) {
         self.ledger.merge(absorbed.merged);
         self.ledger.give_up(absorbed.left_out, DropReason::Overflow);
     }
 }
 
+#[cfg(test)]
+mod outages;
 #[cfg(test)]
 mod tests;

@@ -67,6 +67,16 @@ impl Queue {
     /// Nothing is lost but resolution in time; except that series which have ended may not make it larger than both `limit`
     /// and the largest snapshot there was.
     pub(super) fn shrink(&mut self, limit: usize) -> Absorbed {
+        self.merge(limit, self.largest.max(limit))
+    }
+
+    /// Merges all that can be, and leaves nothing out.
+    pub(super) fn merge_all(&mut self) -> Absorbed {
+        self.merge(0, usize::MAX)
+    }
+
+    /// Until no more than `limit` items wait. Series that have ended do not make a snapshot larger than `most`.
+    fn merge(&mut self, limit: usize, most: usize) -> Absorbed {
         let mut sum = Absorbed::default();
         let fixed = self.waiting.iter().take_while(|waiting| waiting.mapped || waiting.id.is_some()).count();
         while self.is_over(limit) && self.len() > fixed + 1 {
@@ -75,7 +85,7 @@ impl Queue {
                 break;
             };
             self.size -= size(&earlier.metrics) + size(&later.metrics);
-            let room = self.largest.max(limit).saturating_sub(later.metrics.len());
+            let room = most.saturating_sub(later.metrics.len());
             let absorbed = Arc::make_mut(&mut later.metrics).absorb(&earlier.metrics, room);
             sum.merged += absorbed.merged;
             sum.left_out += absorbed.left_out;

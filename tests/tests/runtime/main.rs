@@ -13,33 +13,12 @@ mod program;
 mod report;
 mod scripted;
 
-use exporters::{Batch, Data, LegReport, Profiler, profiled};
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use exporters::{Batch, LegReport, profiled};
+use std::time::Duration;
+use tests::calls::alone;
 
 /// Longer than anything takes that does not hang.
 const LONG: Duration = Duration::from_secs(60);
-
-/// There is one profiler a process: who starts one holds this.
-fn alone() -> Alone {
-    static ALONE: Mutex<()> = Mutex::new(());
-    Alone(ALONE.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-struct Alone(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Ok(left) = Profiler::builder().start()
-        {
-            // So that the test which failed fails alone.
-            let _ = left.shutdown(Duration::from_secs(1));
-        }
-    }
-}
 
 #[profiled]
 fn work(ok: bool) -> Result<(), std::fmt::Error> {
@@ -55,16 +34,7 @@ fn work_times(times: u64) {
 
 /// The calls of `work` that `batches` tell of as new: in sum over the results, and in the histogram.
 fn changes(batches: &[Batch]) -> (u64, u64) {
-    let (mut calls, mut durations) = (0, 0);
-    for batch in batches {
-        let Some(metrics) = batch.metrics().map(|metrics| metrics.slice(batch.range())) else { continue };
-        if let Some(Data::Sum(sum)) = metrics.metric("function.calls").map(|metric| &metric.data) {
-            let of = sum.points.iter().filter(|p| p.series.attributes.get_str("function") == Some("work"));
-            calls += of.map(|point| point.change.as_f64() as u64).sum::<u64>();
-        }
-        durations += metrics.function("work").latency().count();
-    }
-    (calls, durations)
+    tests::calls::changes(batches, "work")
 }
 
 /// Every call arrived exactly once, and the last total says the same.

@@ -192,6 +192,26 @@ fn the_last_attempt_is_made_at_once() {
     });
 }
 
+/// Each that is put aside is written to a disk, which may be busy, and all of them have half a second.
+#[test]
+fn when_there_is_no_more_time_what_waits_goes_as_one() {
+    let backend = Backend::new([Answer::Fail(ErrorKind::Unavailable), Answer::Take]);
+    with_leg(&backend, LegOptions::default(), async |leg| {
+        flush(leg, &items(3)).await.unwrap_err();
+        leg.deadline.set(Instant::now());
+        for _ in 0..10 {
+            leg.offer(&Arc::new(snapshot(items(4))));
+        }
+        flush(leg, &items(4)).await.unwrap();
+        let ledger = leg.ledger();
+        assert_eq!((ledger.exported, ledger.merged, ledger.buffered), (3 + 4, 10 * 4, 0));
+        assert!(ledger.is_balanced());
+    });
+    // The one that was tried is still the same.
+    assert_eq!(backend.parts(), [(1, 0, 3), (1, 0, 3), (2, 0, 4)]);
+    assert_eq!(sums(&backend.log().taken), (0..4).map(|at| (at, 11 + u64::from(at < 3))).collect());
+}
+
 /// Gives it a snapshot and waits until it has done what it could.
 async fn flush(leg: &Leg, items: &[(usize, u64)]) -> Result<()> {
     let done = leg.request(&Arc::new(snapshot(items.iter().copied())), false);
