@@ -3,7 +3,7 @@
 use crate::{
     AnyExporter, Batch, Error, ErrorKind, Exporter, Result,
     encode::record,
-    foreign::{caught, quietly},
+    foreign::{caught, quietly, tell},
     journal::{self, read::Lines},
     pipeline::parts::Parts,
 };
@@ -144,7 +144,7 @@ async fn replay_file(path: &Path, exporter: &AnyExporter, report: &mut ReplayRep
             continue;
         }
         let Ok((batch, _)) = record::decode(&text) else {
-            tracing::warn!(target: "exporters", file = %path.display(), at = line.at, "a line is no record");
+            tell!(file = %path.display(), at = line.at, "a line is no record");
             report.corrupt += 1;
             done = false;
             continue;
@@ -161,7 +161,7 @@ async fn replay_file(path: &Path, exporter: &AnyExporter, report: &mut ReplayRep
                 return Err(Stop::Exporter(error));
             }
             Err(error) => {
-                tracing::warn!(target: "exporters", batch = %id, items, %error, "a batch was refused");
+                tell!(batch = %id, items, %error, "a batch was refused");
                 report.refused += 1;
                 report.error.get_or_insert(error);
                 done = false;
@@ -180,7 +180,7 @@ async fn replay_file(path: &Path, exporter: &AnyExporter, report: &mut ReplayRep
 /// Sends a batch, in parts where the exporter takes less at once; gives how many items it took.
 async fn send(exporter: &AnyExporter, batch: Batch) -> Result<usize> {
     let size = quietly(|| exporter.capability())?.max_items.unwrap_or(usize::MAX);
-    let (mut parts, mut accepted) = (Parts::new(batch), 0);
+    let (mut parts, mut accepted) = (Parts::new(batch, true), 0);
     while let Some(part) = parts.next(size) {
         match caught(|| exporter.export(part.clone())).await? {
             Ok(receipt) => accepted += receipt.accepted,

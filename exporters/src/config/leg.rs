@@ -162,6 +162,7 @@ impl LegConfig {
             }
         }
         let fallback = entry.find(&["resilience"]).and_then(|resilience| resilience.take("fallback"));
+        let fallback = fallback.filter(|(_, entry)| !entry.is_null());
         let origins: BTreeMap<String, Origin> = entry.origins();
         let origin_of = |name: &str| origins.get(name).unwrap_or(&origin);
         let leg: Self = Settings { node: entry, path: path.to_owned(), scope: scope.clone() }.read()?;
@@ -237,14 +238,17 @@ impl LegConfig {
 
 /// The exporter of a fallback. What it writes to files is to be replayed, unless somebody says otherwise.
 fn spare(mut entry: Node, path: &str, scope: &Scope) -> Result<AnyExporter> {
-    let is_file = entry.text("type") == Some("file");
-    if let Some(config) = entry.find(&["config"])
-        && is_file
-        && !config.has("format")
-    {
-        let origin = config.origin.clone();
-        let key = Key { name: "format".into(), origin: origin.clone() };
-        config.put(key, Node { value: Value::plain("records"), origin });
+    if entry.text("type") == Some("file") {
+        let origin = entry.origin.clone();
+        let key = |name: &str| Key { name: name.into(), origin: origin.clone() };
+        let (at, mut config) = match entry.take("config") {
+            Some((at, config)) if !config.is_null() => (at, config),
+            _ => (key("config"), Node::empty(origin.clone())),
+        };
+        if !config.has("format") {
+            config.put(key("format"), Node { value: Value::plain("records"), origin: origin.clone() });
+        }
+        entry.put(at, config);
     }
     exporter(entry, path, scope)
 }

@@ -148,3 +148,38 @@ fn parts_and_credentials_are_over_the_file_by_whichever_name() {
             .contains("both given")
     );
 }
+
+#[test]
+fn a_fallback_is_made_from_whatever_says_so() {
+    let shown = |resilience: &str, variables: &[(&str, &str)]| {
+        let text = format!("exporters: [{{ type: memory, name: a, {resilience} }}]");
+        format!("{:?}", configured(&text, variables).unwrap().legs)
+    };
+    let only =
+        shown("resilience: { fallback: { type: memory, name: spare, config: { capacity: 77 } } }", &[]);
+    assert!(only.contains("capacity: 77"), "{only}");
+    for nothing in ["resilience: { fallback: null }", "resilience: { fallback: }"] {
+        let shown = shown(nothing, &[]);
+        assert!(shown.contains("Retry") && !shown.contains("Fallback {"), "{shown}");
+    }
+    let nothing = shown("resilience: null, monitor: null, filter: null, labels: ~", &[]);
+    assert!(!nothing.contains("Retry {") && nothing.contains("monitor: None"), "{nothing}");
+    let less = shown("resilience: { circuit_breaker: null, timeout: null }", &[]);
+    assert!(!less.contains("CircuitBreaker {") && !less.contains("Timeout {"), "{less}");
+    let prometheus = "exporters: [{ type: memory, resilience: { fallback: { type: prometheus } } }]";
+    assert!(refused(prometheus, &[]).contains("is scraped, not sent to"));
+    let zero = "exporters: [{ type: memory, resilience: { timeout: 0s } }]";
+    let zero = refused(zero, &[]);
+    assert!(zero.contains("not a duration") && zero.contains("resilience.timeout"), "{zero}");
+}
+
+#[cfg(feature = "file")]
+#[test]
+fn a_fallback_of_files_writes_records_also_where_variables_say_the_rest() {
+    for config in ["", ", config: null", ", config: {}"] {
+        let text =
+            format!("exporters: [{{ type: memory, resilience: {{ fallback: {{ type: file{config} }} }} }}]");
+        let shown = format!("{:?}", configured(&text, &[("PROFILING_FILE_DIRECTORY", "/d")]).unwrap().legs);
+        assert!(shown.contains("format: Records"), "{shown}");
+    }
+}

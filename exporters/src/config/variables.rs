@@ -2,6 +2,7 @@
 
 use crate::{
     Error, ErrorKind, Result,
+    foreign::tell,
     settings::{Environment, Node, Scope, nearest_after, variable_name},
 };
 use std::collections::BTreeMap;
@@ -127,7 +128,7 @@ impl Addresses {
                         Error::new(ErrorKind::ConfigInvalid, message).with_context("variable", variable)
                     );
                 }
-                _ => tracing::warn!(target: "exporters", variable, "nothing takes this variable"),
+                _ => tell!(variable, "nothing takes this variable"),
             }
         }
         Ok(())

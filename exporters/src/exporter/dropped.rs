@@ -84,6 +84,12 @@ impl Dropped {
         self.0.iter().sum()
     }
 
+    /// Those of them that nobody had asked to leave out.
+    pub(crate) fn failed(&self) -> u64 {
+        let unwanted = [DropReason::Filtered, DropReason::Sampled, DropReason::Condition];
+        self.total() - unwanted.map(|reason| self.of(reason)).iter().sum::<u64>()
+    }
+
     /// The reasons for which any were, with their number.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL.into_iter().map(|reason| (reason, self.of(reason))).filter(|(_, items)| *items > 0)

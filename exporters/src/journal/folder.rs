@@ -1,7 +1,10 @@
 //! The files of a journal: their names, which one is written next, and which ones go.
 
 use super::{Options, WhenFull, open, repair, sync_directory};
-use crate::encode::Rfc3339;
+use crate::{
+    encode::Rfc3339,
+    foreign::{quietly, tell},
+};
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -147,9 +150,11 @@ impl<'a> Folder<'a> {
 fn delete(path: &Path, why: &str) -> bool {
     let deleted = fs::remove_file(path);
     match &deleted {
-        Ok(()) => tracing::info!(target: "exporters", file = %path.display(), why, "deleted a file"),
+        Ok(()) => {
+            _ = quietly(|| tracing::info!(target: "exporters", file = %path.display(), why, "deleted a file"))
+        }
         Err(error) => {
-            tracing::warn!(target: "exporters", file = %path.display(), %error, "cannot delete a file");
+            tell!(file = %path.display(), %error, "cannot delete a file");
         }
     }
     deleted.is_ok()

@@ -1,7 +1,10 @@
 //! `CircuitBreakerLayer`: a backend that is down is left alone, and tried with a few batches before it gets all of them again.
 
 use super::forward;
-use crate::{AnyExporter, Batch, Error, ErrorKind, Exporter, Layer, Receipt, Result};
+use crate::{
+    AnyExporter, Batch, Error, ErrorKind, Exporter, Layer, Receipt, Result,
+    foreign::{quietly, tell},
+};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -174,7 +177,9 @@ impl Exporter for CircuitBreaker {
     async fn export(&self, batch: Batch) -> Result<Receipt> {
         let permit = self.layer.admit()?;
         if permit.half_opened {
-            tracing::info!(target: "exporters", exporter = %self.info().name, "the circuit is half open");
+            _ = quietly(
+                || tracing::info!(target: "exporters", exporter = %self.info().name, "the circuit is half open"),
+            );
         }
         let result = self.inner.export(batch).await;
         let changed = match &result {
@@ -183,10 +188,12 @@ impl Exporter for CircuitBreaker {
         };
         match &result {
             Ok(_) if changed => {
-                tracing::info!(target: "exporters", exporter = %self.info().name, "the circuit closed");
+                _ = quietly(
+                    || tracing::info!(target: "exporters", exporter = %self.info().name, "the circuit closed"),
+                );
             }
             Err(error) if changed => {
-                tracing::warn!(target: "exporters", exporter = %self.info().name, %error, "the circuit opened");
+                tell!(exporter = %self.info().name, %error, "the circuit opened");
             }
             _ => {}
         }
@@ -703,5 +710,22 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn a_subscriber_that_panics_costs_nothing() {
+        crate::layers::script::with_bad_subscriber(async {
+            let script = Script::new([Answer::Fail(ErrorKind::Unavailable); 5]);
+            let breaker = breaker();
+            let exporter = script.exporter().layer(breaker.clone());
+            for _ in 0..5 {
+                assert_eq!(exporter.export(batch(1)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+            }
+            advance(MINUTE).await;
+            for _ in 0..3 {
+                exporter.export(batch(1)).await.unwrap();
+            }
+            assert_eq!(breaker.state(), CircuitState::Closed);
+        });
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         Rfc3339,
         record::{self, Letter},
     },
-    foreign::caught,
+    foreign::{caught, tell},
     journal::{self, Journal, WhenFull},
 };
 use serde::Deserialize;
@@ -222,10 +222,12 @@ fn is_final(error: &Error, batch: &Batch) -> bool {
     if error.kind() == ErrorKind::PayloadTooLarge && batch.split(batch.len() / 2).is_some() {
         return false;
     }
-    let passes = error.is_retryable() || error.kind() == ErrorKind::CircuitOpen;
-    !passes
-        || batch.deadline().at().is_some()
-        || error.retry_after().is_some_and(|pause| pause > LONGEST_PAUSE)
+    if batch.deadline().at().is_some() {
+        return true;
+    }
+    // A breaker that is open will close, however long it takes.
+    error.kind() != ErrorKind::CircuitOpen
+        && (!error.is_retryable() || error.retry_after().is_some_and(|pause| pause > LONGEST_PAUSE))
 }
 
 impl Exporter for DeadLetter {
@@ -242,7 +244,7 @@ impl Exporter for DeadLetter {
         };
         match self.letters.put(&batch, self.inner.info(), &error).await {
             Ok(()) => {
-                tracing::warn!(target: "exporters", batch = %batch.id(), items = batch.len(), %error, "put aside as a dead letter");
+                tell!(batch = %batch.id(), items = batch.len(), %error, "put aside as a dead letter");
                 Ok(Receipt::dead_lettered(batch.len()))
             }
             Err(why) => Err(error.with_context("dead letter", why)),
@@ -328,6 +330,36 @@ mod tests {
             }
             assert_eq!(exporter.export(batch(2)).await.unwrap_err().retry_after(), Some(LONGEST_PAUSE));
             assert_eq!((layer.stats(), temp.files()), Default::default());
+        });
+    }
+
+    #[test]
+    fn a_breaker_that_is_open_for_long_is_waited_for() {
+        use crate::{CircuitBreakerConfig, CircuitBreakerLayer};
+        paused(async {
+            let temp = Temp::new();
+            let recovery_timeout = 2 * LONGEST_PAUSE;
+            let config =
+                CircuitBreakerConfig { failure_threshold: 1, recovery_timeout, ..Default::default() };
+            let letters = DeadLetterLayer::new(DeadLetterConfig::file(&temp.0)).unwrap();
+            let script = Script::new([Answer::Fail(ErrorKind::Unavailable)]);
+            let breaker = CircuitBreakerLayer::new(config).unwrap();
+            let exporter = script.exporter().layer(breaker).layer(letters.clone());
+            for kind in [ErrorKind::Unavailable, ErrorKind::CircuitOpen] {
+                assert_eq!(exporter.export(batch(2)).await.unwrap_err().kind(), kind);
+            }
+            assert_eq!(letters.stats().items, 0);
+        });
+    }
+
+    #[test]
+    fn a_subscriber_that_panics_costs_nothing() {
+        use crate::layers::script::with_bad_subscriber;
+        let temp = Temp::new();
+        with_bad_subscriber(async {
+            let (_, layer, exporter) = around(&temp, [Answer::Fail(ErrorKind::Rejected)]);
+            assert_eq!(exporter.export(batch(2)).await.unwrap().dead_lettered, 2);
+            assert_eq!(layer.stats().items, 2);
         });
     }
 

@@ -2,7 +2,8 @@
 
 use super::forward;
 use crate::{
-    AnyExporter, Batch, Error, ErrorKind, Exporter, Health, Layer, Receipt, Result, foreign::caught,
+    AnyExporter, Batch, Error, ErrorKind, Exporter, Health, Layer, Receipt, Result,
+    foreign::{caught, tell},
 };
 use serde::Deserialize;
 use std::{
@@ -129,7 +130,7 @@ impl ProbeLayer {
             };
             if self.note(answer) {
                 let healthy = self.is_healthy();
-                tracing::warn!(target: "exporters", exporter = %inner.info().name, healthy, "the backend's health changed");
+                tell!(exporter = %inner.info().name, healthy, "the backend's health changed");
             }
             tokio::time::sleep(interval.saturating_sub(began.elapsed())).await;
         }

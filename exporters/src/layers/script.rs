@@ -204,3 +204,27 @@ pub(crate) fn paused(test: impl Future<Output = ()>) {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     tokio.unwrap().block_on(test);
 }
+
+/// The same, in a program whose `tracing` subscriber panics at every event.
+pub(crate) fn with_bad_subscriber(test: impl Future<Output = ()>) {
+    use tracing::{Event, Metadata, Subscriber, span};
+    struct Bad;
+    impl Subscriber for Bad {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &Event<'_>) {
+            if event.metadata().target() == "exporters" {
+                std::panic::resume_unwind(Box::new("the subscriber's own fault"));
+            }
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+    tracing::subscriber::with_default(Bad, || paused(test));
+}

@@ -167,9 +167,9 @@ impl Leg {
         let left = end.saturating_duration_since(std::time::Instant::now());
         // What cannot be sent by then is put aside, which takes a while.
         let reserve = (left / 4).min(Duration::from_millis(500));
-        let done = self.request(metrics, true);
+        // First, so that an attempt that is on its way is not waited for after that.
         self.deadline.set(Instant::now() + (left - reserve));
-        done
+        self.request(metrics, true)
     }
 
     fn request(&self, metrics: &Arc<ProfileMetrics>, shutdown: bool) -> Arc<Done> {
@@ -212,7 +212,12 @@ impl Leg {
             for request in requests {
                 let finished = match request.shutdown {
                     true => caught(|| self.exporter.shutdown()).await,
-                    false => caught(|| self.exporter.flush()).await,
+                    false => match self.deadline.limit(caught(|| self.exporter.flush())).await {
+                        Some(flushed) => flushed,
+                        None => {
+                            Ok(Err(Error::new(ErrorKind::Timeout, "the exporter was not flushed at the end")))
+                        }
+                    },
                 };
                 stop |= request.shutdown;
                 let finished = finished.map_err(Error::from).flatten();
@@ -257,6 +262,7 @@ impl Leg {
 
     /// Sends a snapshot in as many batches as it takes.
     async fn send(&self, mut waiting: Waiting, trouble: &mut Trouble) {
+        let was_tried = waiting.id.is_some();
         let id = waiting.id.take().unwrap_or_else(|| self.next_id());
         let backlog = self.work().queue.size();
         let whole = |waiting: Waiting| {
@@ -274,7 +280,7 @@ impl Leg {
             }
         };
         let Some(waiting) = self.mapped(waiting, capability.mapping) else { return };
-        let mut parts = Parts::new(whole(waiting));
+        let mut parts = Parts::new(whole(waiting), was_tried);
         while let Some(part) = parts.next(self.batch_size(capability)) {
             let began = Instant::now();
             match caught(|| self.exporter.export(part.clone())).await {
@@ -283,7 +289,7 @@ impl Leg {
                     ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => {}
                     // A breaker that is open sent nothing, and will close.
                     kind if error.is_retryable() || kind == ErrorKind::CircuitOpen => {
-                        return self.put_back(&part, error, trouble);
+                        return self.put_back(&part, parts, error, trouble);
                     }
                     ErrorKind::PayloadTooLarge => self.lose(&part, DropReason::TooLarge, error, trouble),
                     ErrorKind::Unsupported => self.lose(&part, DropReason::Unsupported, error, trouble),
@@ -332,6 +338,7 @@ impl Leg {
             (of(|ledger| ledger.rejected), "the backend refused items of a batch that it took"),
             (of(|ledger| ledger.dead_lettered), "items were put aside as dead letters"),
             (of(|ledger| ledger.by_fallback), "a fallback took the items"),
+            (of(|ledger| ledger.dropped.failed()), "items were given up"),
         ] {
             if count > 0 {
                 let error = Error::new(ErrorKind::Rejected, message).with_context("items", count);
@@ -350,7 +357,7 @@ impl Leg {
     }
 
     /// Holds a part again that could not go, and all that comes after it.
-    fn put_back(&self, part: &Batch, error: Error, trouble: &mut Trouble) {
+    fn put_back(&self, part: &Batch, parts: Parts, error: Error, trouble: &mut Trouble) {
         trouble.voice.failed(&error, 0);
         let Some(metrics) = part.metrics() else { return };
         let slice = |range: std::ops::Range<usize>| match range.len() == metrics.len() {
@@ -358,15 +365,18 @@ impl Leg {
             false => Arc::new(metrics.slice(range)),
         };
         let mapped = self.mapper.get().is_some_and(|mapper| !mapper.is_empty());
-        let tried = Waiting { metrics: slice(part.range()), id: Some(part.id().clone()), mapped };
-        let rest = Waiting { metrics: slice(part.range().end..metrics.len()), id: None, mapped };
+        let waiting = |range, id| Waiting { metrics: slice(range), id, mapped };
+        let (tried, untried) = parts.rest();
         let mut work = self.work();
-        work.paused_until = error.retry_after().map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
+        let pause = error.retry_after().filter(|_| self.deadline.at().is_none());
+        work.paused_until = pause.map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
         work.ledger.attempts_unknown += u64::from(error.kind() == ErrorKind::Timeout);
-        if !rest.metrics.is_empty() {
-            work.queue.put_back(rest);
+        if let Some(start) = untried.filter(|start| *start < metrics.len()) {
+            work.queue.put_back(waiting(start..metrics.len(), None));
         }
-        work.queue.put_back(tried);
+        for part in tried.iter().rev().chain([part]) {
+            work.queue.put_back(waiting(part.range(), Some(part.id().clone())));
+        }
         work.make_room();
         trouble.down = Some(error);
     }

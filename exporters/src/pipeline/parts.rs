@@ -8,24 +8,32 @@ use crate::Batch;
 /// has room for a depth of 63. So a split into many parts is balanced: n of them are no deeper than log₂ n. And wherever a
 /// part is split, it is so that those it gives can still be halved down to single items.
 #[derive(Debug)]
-pub(crate) struct Parts(Vec<Batch>);
+pub(crate) struct Parts(Vec<Part>);
+
+#[derive(Debug)]
+struct Part {
+    batch: Batch,
+    /// Whether it was tried, or something that it is a part of: then somebody may know it by its number.
+    was_tried: bool,
+}
 
 impl Parts {
-    pub(crate) fn new(whole: Batch) -> Self {
-        Self(vec![whole])
+    /// `was_tried`: it comes again, under the number that it had.
+    pub(crate) fn new(whole: Batch, was_tried: bool) -> Self {
+        Self(vec![Part { batch: whole, was_tried }])
     }
 
     /// The next part, of at most `size` items; all but the last are of that size.
     pub(crate) fn next(&mut self, size: usize) -> Option<Batch> {
         let size = size.max(1);
-        let mut part = self.0.pop()?;
-        while part.len() > size {
-            let halfway = part.len().div_ceil(size).div_ceil(2).saturating_mul(size);
-            let Some((first, rest)) = split(&part, halfway) else { break };
-            self.0.push(rest);
-            part = first;
+        let Part { mut batch, was_tried } = self.0.pop()?;
+        while batch.len() > size {
+            let halfway = batch.len().div_ceil(size).div_ceil(2).saturating_mul(size);
+            let Some((first, rest)) = split(&batch, halfway) else { break };
+            self.0.push(Part { batch: rest, was_tried });
+            batch = first;
         }
-        Some(part)
+        Some(batch)
     }
 
     /// A part is too large: splits it in two, after the `fitting` items if that is known; false where it can't be. A batch of n
@@ -34,8 +42,16 @@ impl Parts {
         let at = fitting.filter(|items| (1..part.len()).contains(items)).unwrap_or(half(part));
         let halves = split(part, at);
         let splits = halves.is_some();
-        self.0.extend(halves.into_iter().flat_map(|(first, rest)| [rest, first]));
+        let halves = halves.into_iter().flat_map(|(first, rest)| [rest, first]);
+        self.0.extend(halves.map(|batch| Part { batch, was_tried: true }));
         splits
+    }
+
+    /// What was not sent: the parts that somebody may know by their numbers, in order, and where those begin that nobody does.
+    pub(crate) fn rest(self) -> (Vec<Batch>, Option<usize>) {
+        let untried = self.0.iter().filter(|part| !part.was_tried).map(|part| part.batch.range().start).min();
+        let tried = self.0.into_iter().rev().filter(|part| part.was_tried).map(|part| part.batch);
+        (tried.collect(), untried)
     }
 }
 
@@ -86,7 +102,7 @@ mod tests {
     #[test]
     fn parts_are_as_large_as_they_may_be() {
         for (items, size) in [(0, 5), (1, 1), (10, 10), (10, 3), (11, 0), (100_000, 1), (99_999, 7)] {
-            let parts = all(&mut Parts::new(batch(items)), size);
+            let parts = all(&mut Parts::new(batch(items), false), size);
             assert_whole(&parts, items);
             assert_eq!(parts.len(), items.div_ceil(size.max(1)).max(1));
             assert!(parts.iter().rev().skip(1).all(|part| part.len() == size.max(1)));
@@ -98,14 +114,14 @@ mod tests {
     #[test]
     fn numbers_are_the_same_every_time() {
         let numbers =
-            || all(&mut Parts::new(batch(8)), 2).iter().map(|part| part.id().part).collect::<Vec<_>>();
+            || all(&mut Parts::new(batch(8), false), 2).iter().map(|part| part.id().part).collect::<Vec<_>>();
         assert_eq!(numbers(), [3, 4, 5, 6]);
         assert_eq!(numbers(), numbers());
     }
 
     #[test]
     fn what_is_too_large_is_split_where_it_was_said_or_in_half() {
-        let mut parts = Parts::new(batch(10));
+        let mut parts = Parts::new(batch(10), false);
         let whole = parts.next(usize::MAX).unwrap();
         assert!(parts.again(&whole, Some(3)));
         let first = parts.next(usize::MAX).unwrap();
@@ -124,7 +140,8 @@ mod tests {
     #[test]
     fn numbers_do_not_run_out() {
         for size in [1, 2, 1000] {
-            let (mut parts, mut sent, mut tried) = (Parts::new(batch(1000)), Vec::new(), HashSet::new());
+            let (mut parts, mut sent, mut tried) =
+                (Parts::new(batch(1000), false), Vec::new(), HashSet::new());
             while let Some(part) = parts.next(size) {
                 assert!(tried.insert(part.id().part));
                 match part.len() {
@@ -139,7 +156,7 @@ mod tests {
 
     #[test]
     fn another_size_holds_for_the_next_part() {
-        let mut parts = Parts::new(batch(100));
+        let mut parts = Parts::new(batch(100), false);
         let mut sizes = (1..20).cycle();
         let sent: Vec<Batch> = std::iter::from_fn(|| parts.next(sizes.next().unwrap())).collect();
         assert_whole(&sent, 100);
@@ -147,8 +164,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_tried_keeps_its_number() {
+        let mut parts = Parts::new(batch(20), false);
+        let first = parts.next(5).unwrap();
+        assert!(parts.again(&first, Some(3)));
+        let sent = parts.next(5).unwrap();
+        assert_eq!(sent.range(), 0..3);
+        let (tried, untried) = parts.rest();
+        let numbers: Vec<_> = tried.iter().map(|part| (part.range(), part.id().part)).collect();
+        assert_eq!((numbers, untried), (vec![(3..5, 2 * first.id().part + 2)], Some(5)));
+        let mut again = Parts::new(batch(20), true);
+        again.next(5).unwrap();
+        let (tried, untried) = again.rest();
+        assert_eq!((tried.iter().map(Batch::len).sum(), untried), (15, None));
+    }
+
+    #[test]
     fn nothing_is_a_part_too() {
-        let mut parts = Parts::new(batch(0));
+        let mut parts = Parts::new(batch(0), false);
         assert!(parts.next(5).is_some_and(|part| part.is_empty()));
         assert!(parts.next(5).is_none());
     }

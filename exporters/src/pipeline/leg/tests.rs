@@ -380,6 +380,116 @@ fn a_handle_tells_how_it_is() {
     });
 }
 
+/// Some of a route took all of it, though another could not: they have it, in whatever parts it comes again.
+#[test]
+fn the_rest_of_what_was_too_large_has_its_names_still() {
+    use crate::{
+        MultiConfig, MultiExporter,
+        layers::script::{Answer, Script, paused},
+    };
+    let down = Answer::Fail(ErrorKind::Unavailable);
+    for answers in [
+        vec![Answer::AtMost(2), down],
+        vec![Answer::AtMost(4), Answer::Take, Answer::AtMost(1), down, down],
+        vec![down, Answer::AtMost(1), down],
+    ] {
+        paused(async move {
+            let (one, other) = (Script::default(), Script::new(answers));
+            let config = MultiConfig { min_success_count: 2, ..MultiConfig::default() };
+            let both = [one.exporter(), other.exporter().with_name("other")];
+            let route = AnyExporter::new(MultiExporter::new(config, both).unwrap());
+            let leg = Arc::new(Leg::new(route, "leg", LegOptions::default(), 1));
+            tokio::spawn(leg.clone().run());
+            while flush(&leg, &items(8)).await.is_err() {}
+            let sent = |script: &Script| script.batches().iter().map(Batch::len).sum::<usize>() as u64;
+            let ledger = leg.ledger();
+            assert_eq!(
+                (sent(&one), sent(&other), ledger.exported),
+                (ledger.accepted, ledger.accepted, ledger.accepted)
+            );
+            assert!(ledger.is_balanced());
+        });
+    }
+}
+
+/// A backend that asks to be left alone when it is asked to stop is no later attempt's either.
+#[test]
+fn the_last_attempt_is_made_also_where_one_is_under_way() {
+    let backend = Backend::default();
+    backend.log().answers = [(Answer::Busy(100), 5)].into();
+    with_leg(&backend, LegOptions::default(), async |leg| {
+        leg.offer(&Arc::new(snapshot([(0, 1)])));
+        yield_now().await;
+        assert!(backend.log().answers.is_empty() && backend.log().tried.is_empty(), "it is on its way");
+        let now = std::time::Instant::now();
+        let done = leg.stop(&Arc::new(snapshot([(0, 2)])), now + Duration::from_secs(4));
+        while Arc::strong_count(&done) > 1 {
+            yield_now().await;
+        }
+        done.wait(now).unwrap();
+        assert_eq!(backend.log().taken, [(0, 1), (0, 2)]);
+    });
+}
+
+/// One that hangs when it is flushed is still sent what is left at the end.
+#[test]
+fn a_flush_ends_at_the_deadline() {
+    #[derive(Debug)]
+    struct Hangs(crate::MemoryExporter);
+    impl Exporter for Hangs {
+        fn info(&self) -> Info {
+            Info::new("hangs")
+        }
+        fn capability(&self) -> Capability {
+            Capability::METRICS
+        }
+        fn export(&self, batch: Batch) -> impl Future<Output = Result<Receipt>> + Send {
+            self.0.export(batch)
+        }
+        async fn health(&self) -> Health {
+            Health::Healthy
+        }
+        async fn flush(&self) -> Result<()> {
+            std::future::pending().await
+        }
+        async fn shutdown(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+    crate::layers::script::paused(async {
+        let memory = crate::MemoryExporter::new();
+        let hangs = AnyExporter::new(Hangs(memory.clone()));
+        let leg = Arc::new(Leg::new(hangs, "leg", LegOptions::default(), 1));
+        tokio::spawn(leg.clone().run());
+        let flushed = leg.request(&Arc::new(snapshot(items(1))), false);
+        yield_now().await;
+        let now = std::time::Instant::now();
+        let done = leg.stop(&Arc::new(snapshot(items(2))), now + Duration::from_secs(4));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        done.wait(now).unwrap();
+        assert_eq!(flushed.wait(now).unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(memory.batches().iter().map(Batch::len).sum::<usize>(), 3);
+    });
+}
+
+#[test]
+fn what_a_route_gives_up_is_told_and_what_is_not_wanted_is_not() {
+    let leg = Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default(), 1);
+    let part = crate::layers::script::batch(5);
+    for (reason, told) in [
+        (DropReason::Condition, false),
+        (DropReason::Filtered, false),
+        (DropReason::Sampled, false),
+        (DropReason::Refused, true),
+        (DropReason::Panicked, true),
+    ] {
+        let mut trouble = Trouble::default();
+        leg.work().ledger.accept(5);
+        leg.settle(&part, &Receipt::accepted(3).with_dropped(reason, 2), Duration::ZERO, &mut trouble);
+        assert_eq!(trouble.partly.is_some(), told, "{reason}");
+    }
+}
+
 fn answers() -> impl Strategy<Value = Vec<(Answer, u8)>> {
     let answer = prop_oneof![
         4 => Just(Answer::Take),
