@@ -30,7 +30,8 @@ fn shutdown_is_on_time_and_what_is_left_is_in_the_dead_letters() {
 
 /// How long the shutdown takes.
 fn run() -> Duration {
-    let temp = Temp::new();
+    // A disk that others keep busy may take longer than there is time left.
+    let temp = if full() { Temp::new() } else { Temp::in_memory() };
     let good = MemoryExporter::with_capacity(usize::MAX);
     let mut builder = Profiler::builder().interval(Duration::from_millis(20)).exporter(good.clone());
     let mut holes = Vec::new();

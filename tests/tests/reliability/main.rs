@@ -4,6 +4,7 @@
 
 mod backend;
 mod black_holes;
+mod panics;
 
 use exporters::{Batch, LegReport, profiled};
 use std::{env, fmt, time::Duration};
