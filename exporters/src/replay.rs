@@ -107,8 +107,10 @@ pub fn replay(directory: impl AsRef<Path>, exporter: AnyExporter) -> Result<Repl
 fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == journal::RECORDS) {
+        let entry = entry?;
+        let path = entry.path();
+        let is_records = path.extension().is_some_and(|extension| extension == journal::RECORDS);
+        if is_records && entry.file_type().is_ok_and(|of| of.is_file()) {
             files.push(path);
         }
     }
@@ -129,9 +131,15 @@ impl From<io::Error> for Stop {
 }
 
 async fn replay_file(path: &Path, exporter: &AnyExporter, report: &mut ReplayReport) -> Result<(), Stop> {
-    let Some(file) = journal::open(path, |options| options)? else {
-        report.in_use += 1;
-        return Ok(());
+    let file = match journal::open(path, |options| options) {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            report.in_use += 1;
+            return Ok(());
+        }
+        // Somebody else replayed it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
     };
     let mut progress = Progress::open(path)?;
     let mut lines = Lines::new(file.try_clone()?, record::LONGEST);
@@ -382,5 +390,22 @@ mod tests {
         let script = Script::default();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert_eq!(runtime.block_on(async { replay(&temp.0, script.exporter()) }).unwrap().batches, 1);
+    }
+
+    #[test]
+    fn what_is_no_file_or_is_gone_stops_nothing() {
+        let temp = Temp::new();
+        let record = written(&temp, &batches::<2>());
+        fs::create_dir(temp.0.join("a.records")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", temp.0.join("b.records")).unwrap();
+        assert_eq!(files(&temp.0).unwrap(), [record]);
+        let report = replay(&temp.0, Script::default().exporter()).unwrap();
+        assert_eq!((report.batches, report.files, report.stopped), (2, 1, false), "{report:?}");
+
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut report = ReplayReport::default();
+        let gone = temp.0.join("gone.records");
+        let exporter = Script::default().exporter();
+        assert!(tokio.block_on(replay_file(&gone, &exporter, &mut report)).is_ok());
     }
 }

@@ -48,7 +48,8 @@ impl<'a> Folder<'a> {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let (day, second) = stamp.strip_suffix('Z')?.split_once('T')?;
         let right = digits(day) && digits(second) && day.len() == 8 && second.len() == 6 && digits(number);
-        right.then_some((stamp, number.parse().ok()?))
+        // Far from where there is no next one.
+        right.then_some((stamp, number.parse::<u32>().ok()?.into()))
     }
 
     /// The file that was written last, locked and sound, if so many bytes more may go there.

@@ -268,3 +268,17 @@ fn lines_are_read_as_they_were_written_and_none_is_too_long() {
     assert_eq!(all("0123456789\nabc\n"), [(0, None), (11, some("abc\n"))]);
     assert_eq!(all(""), []);
 }
+
+#[test]
+fn a_number_that_nobody_can_count_up_is_not_ours() {
+    let temp = Temp::new();
+    let period = Some(Duration::from_secs(3600));
+    let mut journal = ByHand::new(Options { period, max_file: Some(1), ..options(&temp.0) });
+    journal.append("a\n", 0).unwrap();
+    let (name, _) = temp.files().pop().unwrap();
+    let stamp = name.split('-').nth(1).unwrap();
+    fs::write(temp.0.join(format!("p-{stamp}-{}.x", u64::MAX)), "b\n").unwrap();
+    journal.1 = State::default();
+    journal.append("c\n", 0).unwrap();
+    assert_eq!(temp.files().len(), 3);
+}

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Sends a batch to another exporter where its own fails: with whatever error, or by a panic. What the other one takes is counted as
 /// exported, and as [taken by a fallback](Receipt::by_fallback).
 ///
-/// Only a batch that is too large and can be split is not sent there: its parts come again. After a
+/// Only a batch that is too large and can be split is not sent there, and comes back where it is too large for the other: its parts
+/// come again. After a
 /// [`Timeout`](ErrorKind::Timeout) nobody knows whether the backend has the batch, so that it may be in both places; left where it
 /// is, it would be sent again all the same, and a backend that hangs is what fallbacks are for. Where the other exporter
 /// fails as well, the error of the first is the one that counts.
@@ -84,7 +85,8 @@ impl Exporter for Fallback {
             }
             Err(error) => error,
         };
-        if error.kind() == ErrorKind::PayloadTooLarge && batch.split(batch.len() / 2).is_some() {
+        let splits = batch.split(batch.len() / 2).is_some();
+        if error.kind() == ErrorKind::PayloadTooLarge && splits {
             return Err(error);
         }
         let answer = caught(|| other.export(batch)).await;
@@ -93,6 +95,8 @@ impl Exporter for Fallback {
                 *state.reason() = Some((error.kind(), error.message().to_owned()));
                 Ok(Receipt { by_fallback: receipt.accepted, ..receipt })
             }
+            // Its parts come again, and go where this one would have.
+            Err(failed) if failed.kind() == ErrorKind::PayloadTooLarge && splits => Err(failed),
             Err(failed) => Err(error.with_context("fallback", failed)),
         }
     }
@@ -113,12 +117,12 @@ impl Exporter for Fallback {
     }
 
     async fn flush(&self) -> Result<()> {
-        let first = self.inner.flush().await;
+        let first = caught(|| self.inner.flush()).await.map_err(Error::from).flatten();
         first.and(self.layer.other.flush().await)
     }
 
     async fn shutdown(&self) -> Result<()> {
-        let first = self.inner.shutdown().await;
+        let first = caught(|| self.inner.shutdown()).await.map_err(Error::from).flatten();
         first.and(self.layer.other.shutdown().await)
     }
 }
@@ -128,7 +132,7 @@ mod tests {
     use super::*;
     use crate::{
         MemoryExporter,
-        layers::script::{Answer, Script, batch, paused},
+        layers::script::{Answer, Script, batch, paused, send},
     };
 
     fn around(
@@ -171,6 +175,18 @@ mod tests {
             assert_eq!(exporter.export(batch(2)).await.unwrap_err().kind(), ErrorKind::PayloadTooLarge);
             assert_eq!((other.attempts().len(), layer.is_in_use()), (0, false));
             assert_eq!(exporter.export(batch(1)).await.unwrap().by_fallback, 1);
+        });
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_other_comes_again_in_parts() {
+        paused(async {
+            for primary in [ErrorKind::Unavailable, ErrorKind::Rejected] {
+                let other = Script::new([Answer::AtMost(2); 3]);
+                let (_, _, exporter) = around([Answer::Fail(primary); 3], &other);
+                assert_eq!(send(&exporter, batch(3)).await.unwrap().accepted, 3);
+                assert_eq!(other.batches().iter().map(Batch::len).collect::<Vec<_>>(), [2, 1]);
+            }
         });
     }
 

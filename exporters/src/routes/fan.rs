@@ -83,6 +83,28 @@ pub(super) enum Fate {
     Never(DropReason),
 }
 
+/// Who took a batch while others were asked, which is not forgotten where that is abandoned.
+struct Asking<'a> {
+    fan: &'a Fan,
+    whole: &'a Batch,
+    took: Mutex<Vec<(usize, Done)>>,
+}
+
+impl Asking<'_> {
+    fn took(&self) -> MutexGuard<'_, Vec<(usize, Done)>> {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let took = std::mem::take(&mut *self.took());
+        if !took.is_empty() {
+            self.fan.finished.add(self.whole.id(), took);
+        }
+    }
+}
+
 impl Fan {
     /// `together`: a mapping that all exporters ask for is left to the leg.
     pub(super) fn new(exporters: Vec<AnyExporter>, timeout: Duration, together: bool) -> Self {
@@ -142,8 +164,16 @@ impl Fan {
         enough: impl Fn(&Outcome) -> bool,
     ) -> Vec<Outcome> {
         let splits = whole.split(1).is_some();
-        let asks = jobs.iter().map(|job| self.ask_one(whole, job, splits));
-        let outcomes = together(asks, most, enough).await;
+        let asking = Asking { fan: self, whole, took: Mutex::default() };
+        let ask = async |job: &Job| {
+            let outcome = self.ask_one(whole, job, splits).await;
+            if let Outcome::Took(receipt) = &outcome {
+                asking.took().push((job.member, Done::Took(receipt.clone())));
+            }
+            outcome
+        };
+        let outcomes = together(jobs.iter().map(ask), most, enough).await;
+        asking.took().clear();
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotAsked)).collect()
     }
 

@@ -45,6 +45,14 @@ impl Finished {
         })
     }
 
+    /// Nobody knows yet what becomes of the batch, and these are done with it, too.
+    pub(super) fn add(&self, id: &BatchId, done: Vec<(usize, Done)>) {
+        let known = self.batches().done.get(id).cloned().unwrap_or_default();
+        let new = |(exporter, _): &(usize, Done)| known.iter().all(|(other, _)| other != exporter);
+        let done: Vec<_> = done.into_iter().filter(new).collect();
+        self.keep(id, known.into_iter().chain(done).collect());
+    }
+
     /// The batch failed, and these are done with it.
     pub(super) fn keep(&self, id: &BatchId, done: Vec<(usize, Done)>) {
         let mut batches = self.batches();

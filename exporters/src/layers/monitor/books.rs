@@ -90,15 +90,29 @@ pub(super) struct Books {
     bytes: Count,
     backlog: Option<usize>,
     recent: VecDeque<(Instant, Duration, bool)>,
+    /// By exporter and error; a series is the same as long as it is the same `Arc`.
+    series: Vec<(Info, Option<&'static str>, Arc<Series>)>,
 }
 
 impl Default for Books {
     fn default() -> Self {
         let now = SystemTime::now();
-        let (durations, items, errors, recent) = Default::default();
+        let (durations, items, errors, recent, series) = Default::default();
         let (exports, bytes) = (Count::default(), Count::default());
         let (start, reported) = (now, now);
-        Self { start, reported, durations, items, errors, exports, failures: 0, bytes, backlog: None, recent }
+        Self {
+            start,
+            reported,
+            durations,
+            items,
+            errors,
+            exports,
+            failures: 0,
+            bytes,
+            backlog: None,
+            recent,
+            series,
+        }
     }
 }
 
@@ -177,23 +191,33 @@ impl Books {
         self.exports.change > 0
     }
 
-    /// Its metrics; the changes are those since the last report.
-    pub(super) fn metrics(&self, exporter: &Info, resource: &Arc<Resource>) -> ProfileMetrics {
-        let scope = Arc::new(Scope { name: "exporters".into(), version: env!("CARGO_PKG_VERSION").into() });
-        let series = |error: Option<&'static str>| {
+    /// Makes the series of an exporter and an error, if there is none yet.
+    fn meet(&mut self, exporter: &Info, error: Option<&'static str>) {
+        if !self.series.iter().any(|(of, known, _)| of == exporter && *known == error) {
+            let scope = Scope { name: "exporters".into(), version: env!("CARGO_PKG_VERSION").into() };
             let component = [
                 KeyValue::new("otel.component.type", exporter.kind),
                 KeyValue::new("otel.component.name", exporter.name.clone().into_owned()),
             ];
-            let error = error.map(|error| KeyValue::new("error.type", error));
-            let attributes = Attributes::new(component.into_iter().chain(error));
-            Arc::new(Series { scope: scope.clone(), attributes, start: self.start })
+            let of = error.map(|error| KeyValue::new("error.type", error));
+            let attributes = Attributes::new(component.into_iter().chain(of));
+            let series = Series { scope: scope.into(), attributes, start: self.start };
+            self.series.push((exporter.clone(), error, Arc::new(series)));
+        }
+    }
+
+    /// Its metrics; the changes are those since the last report.
+    fn metrics(&mut self, exporter: &Info, resource: &Arc<Resource>) -> ProfileMetrics {
+        let errors: Vec<_> =
+            self.items.keys().map(|(_, error)| *error).chain(self.durations.keys().copied()).collect();
+        errors.into_iter().chain([None]).for_each(|error| self.meet(exporter, error));
+        let series = |error: Option<&'static str>| {
+            let known = self.series.iter().find(|(of, known, _)| of == exporter && *known == error);
+            known.map(|(.., series)| series.clone())
         };
-        let point = |error, Count { total, change }| Point {
-            series: series(error),
-            total: Number::U64(total),
-            change: Number::U64(change),
-            exemplars: Vec::new(),
+        let point = |error, Count { total, change }| {
+            let (total, change) = (Number::U64(total), Number::U64(change));
+            Some(Point { series: series(error)?, total, change, exemplars: Vec::new() })
         };
         let metric = |name: &'static str, unit: &'static str, description: &'static str, data| {
             let (name, unit, description) = (name.into(), unit.into(), description.into());
@@ -202,22 +226,20 @@ impl Books {
         let counted = |points| Data::Sum(Sum { monotonic: true, points });
         let items = |spans| {
             let of = self.items.iter().filter(move |((of_spans, _), _)| *of_spans == spans);
-            counted(of.map(|((_, error), count)| point(*error, *count)).collect())
+            counted(of.filter_map(|((_, error), count)| point(*error, *count)).collect())
         };
-        let durations = self.durations.iter().map(|(error, (total, change))| Point {
-            series: series(*error),
-            total: total.clone(),
-            change: change.clone(),
-            exemplars: Vec::new(),
+        let durations = self.durations.iter().filter_map(|(error, (total, change))| {
+            let (total, change) = (total.clone(), change.clone());
+            Some(Point { series: series(*error)?, total, change, exemplars: Vec::new() })
         });
         let waiting =
-            self.backlog.map(|items| point(None, Count { total: items as u64, change: items as u64 }));
+            self.backlog.and_then(|items| point(None, Count { total: items as u64, change: items as u64 }));
         let metrics = vec![
             metric(
                 "exporters.export.size",
                 "By",
                 "Bytes sent, after compression",
-                counted(vec![point(None, self.bytes)]),
+                counted(point(None, self.bytes).into_iter().collect()),
             ),
             metric(
                 "exporters.queue.size",

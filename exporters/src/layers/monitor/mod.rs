@@ -10,7 +10,8 @@ pub use config::{AlertConfig, MonitorConfig};
 
 use super::forward;
 use crate::{
-    AnyExporter, Batch, BatchId, DropReason, Exporter, Info, Layer, Receipt, Resource, Result, Signal,
+    AnyExporter, Batch, BatchId, DropReason, Exporter, Info, Layer, ProfileMetrics, Receipt, Resource,
+    Result, Signal,
     foreign::{caught, quietly, tell},
 };
 use alert::Alerts;
@@ -20,7 +21,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 /// How long another exporter may take for what is reported to it.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,6 +75,8 @@ struct Reporting {
     failures: u64,
     /// Of the latest batch.
     resource: Arc<Resource>,
+    /// What could not be sent; its changes are in the next report.
+    missed: Option<Arc<ProfileMetrics>>,
 }
 
 impl MonitorLayer {
@@ -145,19 +148,28 @@ impl MonitorLayer {
             state.number += 1;
             (state.resource.clone(), state.number)
         };
-        let metrics = {
+        let missed = report.state().missed.take();
+        let mut metrics = {
             let mut state = self.state();
-            if !state.books.has_news() {
+            if !state.books.has_news() && missed.is_none() {
                 return;
             }
             state.books.report(exporter, &resource)
         };
+        if let Some(missed) = missed {
+            metrics.absorb(&missed, usize::MAX);
+        }
+        let metrics = Arc::new(metrics);
+        // Until it has arrived.
+        report.state().missed = Some(metrics.clone());
         let leg = format!("{}/monitor", exporter.name).into();
         let id = BatchId { instance: instance(), leg, sequence: number, part: 0 };
-        let batch = Batch::new(id, Signal::Metrics(Arc::new(metrics)));
+        let batch = Batch::new(id, Signal::Metrics(metrics));
         let sent = tokio::time::timeout(REPORT_TIMEOUT, caught(|| report.exporter.export(batch))).await;
-        if !matches!(sent, Ok(Ok(Ok(_)))) {
-            report.state().failures += 1;
+        let mut state = report.state();
+        match sent {
+            Ok(Ok(Ok(_))) => state.missed = None,
+            _ => state.failures += 1,
         }
     }
 }
@@ -178,8 +190,8 @@ impl Report {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it is time; then nobody else is told so until it is done.
-    fn begin(&self, resource: Arc<Resource>) -> bool {
+    /// If it is time; then nobody else is told so until what this gives is dropped.
+    fn begin(self: &Arc<Self>, resource: Arc<Resource>) -> Option<UnderWay> {
         let mut state = self.state();
         state.resource = resource;
         let now = Instant::now();
@@ -188,7 +200,16 @@ impl Report {
         if due {
             (state.last, state.is_under_way) = (Some(now), true);
         }
-        due
+        due.then(|| UnderWay(self.clone()))
+    }
+}
+
+/// A report that is under way, also where its runtime ends.
+struct UnderWay(Arc<Report>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.state().is_under_way = false;
     }
 }
 
@@ -234,8 +255,10 @@ impl Attempt<'_> {
             Ok(receipt) => {
                 let dropped = |reason| usize::try_from(receipt.dropped.of(reason)).unwrap_or(usize::MAX);
                 // What is not wanted does not fail.
-                let unwanted =
-                    [DropReason::Filtered, DropReason::Condition].map(dropped).iter().sum::<usize>();
+                let unwanted = [DropReason::Filtered, DropReason::Sampled, DropReason::Condition]
+                    .map(dropped)
+                    .iter()
+                    .sum::<usize>();
                 let all = usize::try_from(receipt.dropped.total()).unwrap_or(usize::MAX);
                 let given_up = all.saturating_sub(unwanted);
                 *items = items.saturating_sub(unwanted);
@@ -290,12 +313,15 @@ impl Exporter for Monitor {
         let result = self.inner.export(batch).await;
         attempt.answered(&result);
         drop(attempt);
-        if let Some(report) = self.layer.report.clone().filter(|report| report.begin(resource)) {
+        // Beside the exporter's own work, which another backend is not to hold up; where there is no runtime, when it is flushed.
+        if let Some(report) = &self.layer.report
+            && let Ok(runtime) = Handle::try_current()
+            && let Some(under_way) = report.begin(resource)
+        {
             let layer = self.layer.clone();
-            // Beside the exporter's own work, which another backend is not to hold up.
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 layer.send_report(&exporter).await;
-                report.state().is_under_way = false;
+                drop(under_way);
             });
         }
         result

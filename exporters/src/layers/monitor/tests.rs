@@ -66,8 +66,9 @@ fn a_receipt_tells_what_failed_and_what_was_not_wanted() {
     assert_eq!(count(Receipt::accepted(8).with_rejected(2)), (10, 2, Some("rejected")));
     assert_eq!(count(Receipt::dead_lettered(10)), (10, 10, Some("dead_lettered")));
     assert_eq!(count(Receipt::accepted(4).with_dropped(DropReason::Filtered, 6)), (4, 0, None));
+    assert_eq!(count(Receipt::accepted(4).with_dropped(DropReason::Sampled, 6)), (4, 0, None));
     assert_eq!(count(Receipt::accepted(4).with_dropped(DropReason::Panicked, 6)), (10, 6, Some("dropped")));
-    assert_eq!((monitor.stats().items, monitor.stats().failed_items), (10 + 8 + 4 + 4, 2 + 10 + 6));
+    assert_eq!((monitor.stats().items, monitor.stats().failed_items), (10 + 8 + 4 + 4 + 4, 2 + 10 + 6));
 }
 
 #[test]
@@ -184,4 +185,47 @@ fn another_exporter_that_hangs_holds_up_nobody() {
         tokio::time::sleep(REPORT_TIMEOUT * 2).await;
         assert_eq!(monitor.failed_reports(), 1);
     });
+}
+
+#[test]
+fn a_report_that_failed_is_in_the_next_one() {
+    paused(async {
+        let reports = Script::new([Answer::Fail(ErrorKind::Unavailable)]);
+        let monitor = default().report_to(reports.exporter(), Duration::from_secs(60));
+        let exporter = Script::default().exporter().layer(monitor.clone());
+        exporter.export(batch(3)).await.unwrap();
+        exporter.flush().await.unwrap();
+        assert_eq!((monitor.failed_reports(), reports.batches().len()), (1, 0));
+        exporter.flush().await.unwrap();
+        let points = "otel.sdk.exporter.metric_data_point.exported";
+        let of = |at: usize| calls(reports.batches()[at].metrics().unwrap(), points);
+        assert_eq!(of(0), [(None, 3, 3)]);
+        exporter.export(batch(4)).await.unwrap();
+        exporter.flush().await.unwrap();
+        assert_eq!(of(1), [(None, 7, 4)]);
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_within_a_report_costs_no_later_one() {
+    let reports = Script::new([Answer::Never]);
+    let monitor = default().report_to(reports.exporter(), Duration::ZERO);
+    for _ in 0..2 {
+        let monitor = monitor.clone();
+        paused(async move {
+            let exporter = Script::default().exporter().layer(monitor);
+            exporter.export(batch(1)).await.unwrap();
+            tokio::task::yield_now().await;
+        });
+    }
+    assert_eq!(reports.attempts().len(), 2);
+}
+
+#[test]
+fn without_a_runtime_nothing_is_reported_and_nothing_panics() {
+    let monitor = default().report_to(AnyExporter::new(MemoryExporter::new()), Duration::ZERO);
+    let exporter = AnyExporter::new(MemoryExporter::new()).layer(monitor);
+    let mut export = std::pin::pin!(exporter.export(batch(1)));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(export.as_mut().poll(&mut cx).is_ready());
 }

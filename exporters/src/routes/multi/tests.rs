@@ -461,3 +461,27 @@ fn each_is_sent_the_metrics_that_it_asks_for() {
         assert_eq!(exporter.capability().mapping, Some(one), "the leg does it");
     });
 }
+
+#[test]
+fn what_was_taken_is_known_also_where_the_attempt_is_abandoned() {
+    paused(async {
+        for strategy in [ExportStrategy::Parallel, ExportStrategy::Sequential] {
+            let scripts = scripts([&[], &[DOWN, Answer::Never], &[]]);
+            let exporter = AnyExporter::new(multi(config(strategy, 3), &scripts));
+            let batch = batch(3);
+            exporter.export(batch.clone()).await.unwrap_err();
+            let abandoned = tokio::time::timeout(Duration::from_secs(1), exporter.export(batch.clone()));
+            abandoned.await.unwrap_err();
+            assert_eq!(exporter.export(batch).await.unwrap().accepted, 3);
+            assert_eq!(attempts(&scripts), [1, 3, 1], "{strategy:?}");
+
+            let scripts = self::scripts([&[], &[Answer::Never]]);
+            let exporter = AnyExporter::new(multi(config(strategy, 2), &scripts));
+            let batch = self::batch(3);
+            let abandoned = tokio::time::timeout(Duration::from_secs(1), exporter.export(batch.clone()));
+            abandoned.await.unwrap_err();
+            assert_eq!(exporter.export(batch).await.unwrap().accepted, 3);
+            assert_eq!(attempts(&scripts), [1, 2], "{strategy:?}");
+        }
+    });
+}
