@@ -39,11 +39,16 @@ impl Voice {
     }
 
     fn line(&mut self, now: Instant, well: bool) -> Option<String> {
+        let told = self.told;
         if well && self.is_bad {
-            *self = Self { told: self.told, ..Self::default() };
-            return Some("exports succeed again".to_owned());
+            let lost = std::mem::take(self).lost;
+            self.told = told;
+            return Some(match lost {
+                0 => "exports succeed again".to_owned(),
+                lost => format!("exports succeed again; items lost meanwhile: {lost}"),
+            });
         }
-        if self.told.is_some_and(|told| now.duration_since(told) < PAUSE) {
+        if told.is_some_and(|told| now.duration_since(told) < PAUSE) {
             return None;
         }
         let (error, times) = self.failed.take()?;
@@ -104,7 +109,9 @@ mod tests {
         voice.failed(&Error::new(ErrorKind::Rejected, "no"), 7);
         let second = voice.line(at(61), false).unwrap();
         assert!(second.starts_with("60 exports failed, the last one so: rejected: no; items lost: 7"));
-        assert_eq!(voice.line(at(62), true).unwrap(), "exports succeed again");
+        voice.failed(&refused, 3);
+        assert_eq!(voice.line(at(61), false), None);
+        assert_eq!(voice.line(at(62), true).unwrap(), "exports succeed again; items lost meanwhile: 3");
         assert_eq!(voice.line(at(63), true), None);
         // One that comes and goes is not told each time.
         voice.failed(&refused, 0);

@@ -10,8 +10,8 @@ pub use config::{AlertConfig, MonitorConfig};
 
 use super::forward;
 use crate::{
-    AnyExporter, Batch, BatchId, DropReason, Exporter, Info, Layer, ProfileMetrics, Receipt, Resource,
-    Result, Signal,
+    AnyExporter, Batch, BatchId, DropReason, Error, ErrorKind, Exporter, Info, Layer, ProfileMetrics,
+    Receipt, Resource, Result, Signal,
     foreign::{caught, quietly, tell},
 };
 use alert::Alerts;
@@ -25,6 +25,8 @@ use tokio::{runtime::Handle, time::Instant};
 
 /// How long another exporter may take for what is reported to it.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same at the end.
+const LAST_REPORT: Duration = Duration::from_secs(1);
 
 /// Watches an exporter.
 ///
@@ -334,11 +336,13 @@ impl Exporter for Monitor {
 
     async fn shutdown(&self) -> Result<()> {
         let result = self.inner.shutdown().await;
-        let reported = self.layer.flush_report(&self.inner).await;
-        if let Some(report) = &self.layer.report {
-            report.exporter.shutdown().await?;
-        }
-        result.and(reported)
+        let Some(report) = &self.layer.report else { return result };
+        // It is not to take the time that other exporters have at the end.
+        let reported = tokio::time::timeout(LAST_REPORT, async {
+            self.layer.flush_report(&self.inner).await.and(report.exporter.shutdown().await)
+        });
+        let late = |_| Err(Error::new(ErrorKind::Timeout, "the last report took too long"));
+        result.and(reported.await.unwrap_or_else(late))
     }
 }
 

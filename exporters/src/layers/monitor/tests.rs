@@ -185,6 +185,15 @@ fn another_exporter_that_hangs_holds_up_nobody() {
         tokio::time::sleep(REPORT_TIMEOUT * 2).await;
         assert_eq!(monitor.failed_reports(), 1);
     });
+    paused(async {
+        let reports = Script::new([Answer::Never]);
+        let exporter = Script::default().exporter();
+        let exporter = exporter.layer(default().report_to(reports.exporter(), Duration::from_secs(3600)));
+        exporter.export(batch(1)).await.unwrap();
+        let began = Instant::now();
+        assert_eq!(exporter.shutdown().await.unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(began.elapsed(), LAST_REPORT);
+    });
 }
 
 #[test]
