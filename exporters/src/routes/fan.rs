@@ -100,7 +100,7 @@ impl Drop for Asking<'_> {
     fn drop(&mut self) {
         let took = std::mem::take(&mut *self.took());
         if !took.is_empty() {
-            self.fan.finished.add(self.whole.id(), took);
+            self.fan.finished.keep(self.whole.id(), took);
         }
     }
 }

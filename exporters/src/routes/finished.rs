@@ -45,17 +45,14 @@ impl Finished {
         })
     }
 
-    /// Nobody knows yet what becomes of the batch, and these are done with it, too.
-    pub(super) fn add(&self, id: &BatchId, done: Vec<(usize, Done)>) {
-        let known = self.batches().done.get(id).cloned().unwrap_or_default();
-        let new = |(exporter, _): &(usize, Done)| known.iter().all(|(other, _)| other != exporter);
-        let done: Vec<_> = done.into_iter().filter(new).collect();
-        self.keep(id, known.into_iter().chain(done).collect());
-    }
-
-    /// The batch failed, and these are done with it.
-    pub(super) fn keep(&self, id: &BatchId, done: Vec<(usize, Done)>) {
+    /// Nobody took the batch as a whole yet, and these are done with it, as are those of which that is known already.
+    pub(super) fn keep(&self, id: &BatchId, mut done: Vec<(usize, Done)>) {
         let mut batches = self.batches();
+        for known in batches.done.get(id).into_iter().flatten() {
+            if done.iter().all(|(exporter, _)| *exporter != known.0) {
+                done.push(known.clone());
+            }
+        }
         batches.forget(id);
         if done.is_empty() {
             return;
@@ -100,6 +97,16 @@ mod tests {
             (0, Done::Took(Receipt::accepted(8))),
             (1, Done::Refused(ErrorKind::Rejected, DropReason::Refused)),
         ]
+    }
+
+    /// One that was not asked this time is still done.
+    #[test]
+    fn who_is_done_stays_so() {
+        let finished = Finished::default();
+        finished.keep(&id(1, 0), took());
+        finished.keep(&id(1, 0), vec![(2, Done::Took(Receipt::accepted(8)))]);
+        finished.keep(&id(1, 0), Vec::new());
+        assert!((0..3).all(|exporter| finished.with(&id(1, 0), exporter).is_some()));
     }
 
     #[test]
