@@ -162,16 +162,14 @@ impl MonitorLayer {
             metrics.absorb(&missed, usize::MAX);
         }
         let metrics = Arc::new(metrics);
-        // Until it has arrived.
-        report.state().missed = Some(metrics.clone());
+        let mut unsent = Unsent { report, metrics: Some(metrics.clone()) };
         let leg = format!("{}/monitor", exporter.name).into();
         let id = BatchId { instance: instance(), leg, sequence: number, part: 0 };
         let batch = Batch::new(id, Signal::Metrics(metrics));
         let sent = tokio::time::timeout(REPORT_TIMEOUT, caught(|| report.exporter.export(batch))).await;
-        let mut state = report.state();
         match sent {
-            Ok(Ok(Ok(_))) => state.missed = None,
-            _ => state.failures += 1,
+            Ok(Ok(Ok(_))) => unsent.metrics = None,
+            _ => report.state().failures += 1,
         }
     }
 }
@@ -203,6 +201,27 @@ impl Report {
             (state.last, state.is_under_way) = (Some(now), true);
         }
         due.then(|| UnderWay(self.clone()))
+    }
+}
+
+/// A report that has not arrived: what it tells is in the next one.
+struct Unsent<'a> {
+    report: &'a Report,
+    metrics: Option<Arc<ProfileMetrics>>,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        let Some(metrics) = self.metrics.take() else { return };
+        let mut state = self.report.state();
+        state.missed = Some(match state.missed.take() {
+            None => metrics,
+            // Of one that began later.
+            Some(mut later) => {
+                Arc::make_mut(&mut later).absorb(&metrics, usize::MAX);
+                later
+            }
+        });
     }
 }
 

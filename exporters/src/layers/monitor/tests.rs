@@ -216,6 +216,26 @@ fn a_report_that_failed_is_in_the_next_one() {
 }
 
 #[test]
+fn a_report_that_is_on_its_way_is_not_sent_twice() {
+    paused(async {
+        let reports =
+            Script::new([Answer::Slow(Duration::from_secs(5)), Answer::Fail(ErrorKind::Unavailable)]);
+        let monitor = default().report_to(reports.exporter(), Duration::ZERO);
+        let exporter = Script::default().exporter().layer(monitor);
+        exporter.export(batch(3)).await.unwrap();
+        tokio::task::yield_now().await;
+        exporter.export(batch(4)).await.unwrap();
+        exporter.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        exporter.flush().await.unwrap();
+        let points = "otel.sdk.exporter.metric_data_point.exported";
+        let sent: Vec<_> =
+            reports.batches().iter().map(|sent| calls(sent.metrics().unwrap(), points)).collect();
+        assert_eq!(sent, [[(None, 3, 3)], [(None, 7, 4)]]);
+    });
+}
+
+#[test]
 fn a_runtime_that_ends_within_a_report_costs_no_later_one() {
     let reports = Script::new([Answer::Never]);
     let monitor = default().report_to(reports.exporter(), Duration::ZERO);
