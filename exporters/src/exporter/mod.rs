@@ -13,6 +13,7 @@ pub use any::{AnyExporter, Layer};
 pub use dropped::{DropReason, Dropped};
 pub use memory::MemoryExporter;
 pub(crate) use outcome::LastOutcome;
+pub(crate) use retry::LONGEST_PAUSE;
 pub use retry::{BackoffStrategy, RetryConfig};
 pub use transmit::{Payload, Transmit};
 

@@ -4,6 +4,9 @@ use crate::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use std::time::Duration;
 
+/// The longest that a backend is left alone which asks for it.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// How failed attempts are repeated. Only errors that [are retryable](Error::is_retryable) are.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

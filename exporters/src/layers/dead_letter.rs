@@ -7,6 +7,7 @@ use crate::{
         Rfc3339,
         record::{self, Letter},
     },
+    exporter::LONGEST_PAUSE,
     foreign::{caught, tell},
     journal::{self, Journal, WhenFull},
 };
@@ -14,11 +15,8 @@ use serde::Deserialize;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
-
-/// A backend that asks to be left alone for longer is not waited for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Where dead letters go.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -261,6 +259,7 @@ mod tests {
         layers::script::{Answer, Script, batch, paused},
         model::sample::changes,
     };
+    use std::time::Duration;
     use tokio::time::Instant;
 
     /// A script, and dead letters around it.

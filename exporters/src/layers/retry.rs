@@ -1,15 +1,16 @@
 //! `RetryLayer`: what may succeed the next time is tried again, after a wait that grows.
 
 use super::forward;
-use crate::{AnyExporter, BackoffStrategy, Batch, Error, Exporter, Layer, Receipt, Result, RetryConfig};
+use crate::{
+    AnyExporter, BackoffStrategy, Batch, Error, Exporter, Layer, Receipt, Result, RetryConfig,
+    exporter::LONGEST_PAUSE,
+};
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-/// A backend that asks to be left alone for longer is not waited for: the error goes to whoever sent the batch.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Repetitions that each attempt earns for later.
 const EARNED: f64 = 0.2;
 /// The most repetitions that are saved up.

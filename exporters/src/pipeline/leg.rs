@@ -10,6 +10,7 @@ use super::{
 use crate::{
     AnyExporter, Batch, BatchId, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Health,
     Mapping, MonitorLayer, ProfileMetrics, Receipt, Signal,
+    exporter::LONGEST_PAUSE,
     foreign::{caught, quietly},
     mapping::{Mapped, Mapper},
     model::Absorbed,
@@ -19,9 +20,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::{sync::Notify, time::Instant};
-
-/// The longest a backend is left alone that asks for it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// An exporter that is sent snapshots.
 ///

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     AnyExporter, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info, Mapping, Receipt,
     Result, Signal, Span,
+    exporter::LONGEST_PAUSE,
     foreign::{caught, quietly, tell},
 };
 use std::{
@@ -17,9 +18,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-
-/// The longest an exporter is left alone that asks for it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The exporters of a route.
 #[derive(Debug)]
@@ -83,28 +81,6 @@ pub(super) enum Fate {
     Never(DropReason),
 }
 
-/// Who took a batch while others were asked, which is not forgotten where that is abandoned.
-struct Asking<'a> {
-    fan: &'a Fan,
-    whole: &'a Batch,
-    took: Mutex<Vec<(usize, Done)>>,
-}
-
-impl Asking<'_> {
-    fn took(&self) -> MutexGuard<'_, Vec<(usize, Done)>> {
-        self.took.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        let took = std::mem::take(&mut *self.took());
-        if !took.is_empty() {
-            self.fan.finished.keep(self.whole.id(), took);
-        }
-    }
-}
-
 impl Fan {
     /// `together`: a mapping that all exporters ask for is left to the leg.
     pub(super) fn new(exporters: Vec<AnyExporter>, timeout: Duration, together: bool) -> Self {
@@ -164,16 +140,16 @@ impl Fan {
         enough: impl Fn(&Outcome) -> bool,
     ) -> Vec<Outcome> {
         let splits = whole.split(1).is_some();
-        let asking = Asking { fan: self, whole, took: Mutex::default() };
+        let asking = self.finished.asking(whole.id());
         let ask = async |job: &Job| {
             let outcome = self.ask_one(whole, job, splits).await;
             if let Outcome::Took(receipt) = &outcome {
-                asking.took().push((job.member, Done::Took(receipt.clone())));
+                asking.took(job.member, receipt);
             }
             outcome
         };
         let outcomes = together(jobs.iter().map(ask), most, enough).await;
-        asking.took().clear();
+        asking.done();
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotAsked)).collect()
     }
 

@@ -29,7 +29,44 @@ struct Batches {
     order: VecDeque<BatchId>,
 }
 
+/// Who took a batch while others are asked; that is not forgotten where it is abandoned.
+#[derive(Debug)]
+pub(super) struct Asking<'a> {
+    finished: &'a Finished,
+    id: &'a BatchId,
+    took: Mutex<Vec<(usize, Done)>>,
+}
+
+impl Asking<'_> {
+    pub(super) fn took(&self, exporter: usize, receipt: &Receipt) {
+        self.all().push((exporter, Done::Took(receipt.clone())));
+    }
+
+    /// All have answered: what is to be remembered is decided elsewhere.
+    pub(super) fn done(self) {
+        self.all().clear();
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<(usize, Done)>> {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let took = std::mem::take(&mut *self.all());
+        if !took.is_empty() {
+            self.finished.keep(self.id, took);
+        }
+    }
+}
+
 impl Finished {
+    /// Exporters are asked to take the batch.
+    pub(super) fn asking<'a>(&'a self, id: &'a BatchId) -> Asking<'a> {
+        Asking { finished: self, id, took: Mutex::default() }
+    }
+
     /// How `exporter` is done with the batch, or that it took a larger one that this is a part of.
     pub(super) fn with(&self, id: &BatchId, exporter: usize) -> Option<Done> {
         let batches = self.batches();

@@ -10,8 +10,8 @@ pub use config::{AlertConfig, MonitorConfig};
 
 use super::forward;
 use crate::{
-    AnyExporter, Batch, BatchId, DropReason, Error, ErrorKind, Exporter, Info, Layer, ProfileMetrics,
-    Receipt, Resource, Result, Signal,
+    AnyExporter, Batch, BatchId, Error, ErrorKind, Exporter, Info, Layer, ProfileMetrics, Receipt, Resource,
+    Result, Signal,
     foreign::{caught, quietly, tell},
 };
 use alert::Alerts;
@@ -274,14 +274,10 @@ impl Attempt<'_> {
         let Ended { items, failed, error, bytes, .. } = &mut self.ended;
         match answer {
             Ok(receipt) => {
-                let dropped = |reason| usize::try_from(receipt.dropped.of(reason)).unwrap_or(usize::MAX);
                 // What is not wanted does not fail.
-                let unwanted = [DropReason::Filtered, DropReason::Sampled, DropReason::Condition]
-                    .map(dropped)
-                    .iter()
-                    .sum::<usize>();
-                let all = usize::try_from(receipt.dropped.total()).unwrap_or(usize::MAX);
-                let given_up = all.saturating_sub(unwanted);
+                let count = |items| usize::try_from(items).unwrap_or(usize::MAX);
+                let given_up = count(receipt.dropped.failed());
+                let unwanted = count(receipt.dropped.total()).saturating_sub(given_up);
                 *items = items.saturating_sub(unwanted);
                 *failed = receipt.rejected.saturating_add(receipt.dead_lettered).saturating_add(given_up);
                 *bytes = receipt.bytes;

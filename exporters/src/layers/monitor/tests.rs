@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Data, ErrorKind, MemoryExporter, ProfileMetrics,
+    Data, DropReason, ErrorKind, MemoryExporter, ProfileMetrics,
     layers::script::{Answer, Script, batch, paused},
 };
 
