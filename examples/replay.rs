@@ -1,7 +1,7 @@
 //! Sends again what was put aside: the dead letters of a directory, or the records that a fallback wrote there.
 //!
 //! ```text
-//! cargo run --example replay --features examples/file,examples/http -- \
+//! cargo run --example replay --features examples/http -- \
 //!     /var/log/profiling/dlq --type http --endpoint https://metrics.acme.example/v1
 //! ```
 

@@ -1,13 +1,13 @@
 //! A backend on loopback that dies and comes back: what the books say before, during and after.
 //!
 //! ```text
-//! cargo run --example resilient --features examples/file
+//! cargo run --example resilient
 //! ```
 
 use exporters::{
-    AnyExporter, Batch, Capability, CircuitBreakerConfig, Data, DeadLetterConfig, Error, ErrorKind, Exporter,
-    Health, Info, LegOptions, MonitorLayer, Profiler, Receipt, ResilienceConfig, ResilienceLayer, Result,
-    RetryConfig, profiled, replay,
+    AnyExporter, Batch, BufferConfig, Capability, CircuitBreakerConfig, Data, DeadLetterConfig, Error,
+    ErrorKind, Exporter, Health, Info, LegOptions, MonitorLayer, Profiler, Receipt, ResilienceConfig,
+    ResilienceLayer, Result, RetryConfig, profiled, replay,
 };
 use std::{
     env, fs, io, process,
@@ -147,7 +147,8 @@ fn main() -> Result<()> {
     })?;
     let monitor = MonitorLayer::new(Default::default())?;
     let resilient = AnyExporter::new(exporter.clone()).layer(resilience.clone());
-    let options = LegOptions::default().with_monitor(monitor.clone()).with_queue_size(1);
+    let options =
+        LegOptions::default().with_monitor(monitor.clone()).with_buffer(BufferConfig::default().with_size(1));
     let builder = Profiler::builder().interval(Duration::from_secs(3600)).exporter_with(resilient, options);
     let profiler = builder.start()?;
     let state = || resilience.circuit_breaker().map(|breaker| breaker.state());

@@ -56,9 +56,11 @@ pub use layers::{
 pub use layers::{DeadLetterConfig, DeadLetterFile, DeadLetterKind, DeadLetterLayer, DeadLetterStats};
 pub use mapping::{Mapping, MetricKind, MetricMapping, Source, Statistic};
 pub use model::*;
+#[cfg(all(feature = "file", feature = "zstd"))]
+pub use pipeline::BufferCompression;
 pub use pipeline::{
-    BufferStats, Builder, LastExport, Ledger, LegHandle, LegOptions, LegPatch, LegReport, Profiler, Report,
-    ShutdownReport, TestProfiler, init, report, test,
+    AdaptiveConfig, BufferConfig, BufferStats, Builder, LastExport, Ledger, LegHandle, LegOptions, LegPatch,
+    LegReport, Overflow, Profiler, Report, ShutdownReport, TestProfiler, init, report, test,
 };
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;

@@ -40,7 +40,6 @@ pub(crate) const CONFIGURATION: Keys = &[
     ("enabled", FLAGS),
     ("config", NONE),
     ("batch_size", NUMBERS),
-    ("queue_size", NUMBERS),
     ("flush_interval", DURATIONS),
     ("flush_interval_seconds", DURATIONS),
     ("metrics_mapping", NONE),

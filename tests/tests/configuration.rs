@@ -306,8 +306,7 @@ fn a_config_map_is_read_up_to_the_kinds_that_are_missing() {
     }
 }
 
-/// What the design shows. Cut out: `sampler`; of its one exporter the type `datadog`, with its `config`, for which `http` stands here,
-/// and `buffer`.
+/// What the design shows. Cut out: `sampler`; of its one exporter the type `datadog`, with its `config`, for which `http` stands here.
 #[test]
 fn a_whole_file_is_read_up_to_the_keys_that_are_missing() {
     let text = "
@@ -317,6 +316,7 @@ exporters:
   - name: primary            # a leg
     type: http
     config: { endpoint: 'https://datadoghq.com' }
+    buffer: { size: 1001, flush_interval: 31s, max_memory: 51MB, overflow: drop_newest, adaptive: { min: 6s, max: 4m } }
     resilience:
       retry: { max_retries: 4, initial_delay: 1s, max_delay: 60s, multiplier: 2.0, jitter: true }
       circuit_breaker: { failure_threshold: 6, recovery_timeout: 60s, half_open_max_calls: 3 }
@@ -333,6 +333,9 @@ exporters:
         "\"production\"",
         "\"primary\"",
         "https://datadoghq.com/",
+        "size: 1001, max_memory: 51000000, flush_interval: Some(31s)",
+        "AdaptiveConfig { min: 6s, max: 240s }",
+        "DropNewest",
         "max_retries: 4",
         "failure_threshold: 6",
         "/var/log/profiling/fallback",
@@ -349,10 +352,50 @@ exporters:
         error.contains("there is no setting of this name") && error.contains("setting: sampler, in: "),
         "{error}"
     );
-    let error = refused("buffer", format!("{text}    buffer: {{}}\n"));
-    assert!(
-        error.contains("there is no setting of this name") && error.contains("exporters[0].buffer, in: ")
-    );
+}
+
+#[test]
+fn what_is_wrong_with_a_buffer_is_told_with_its_place() {
+    for (name, entry, parts) in [
+        (
+            "size",
+            "{ type: memory, buffer: { size: 0 } }",
+            ["at least 1", "setting: exporters[0].buffer.size, in: "],
+        ),
+        (
+            "memory",
+            "{ type: memory, buffer: { max_memory: 1kB } }",
+            ["at least 64 KiB", "setting: exporters[0].buffer.max_memory, in: "],
+        ),
+        (
+            "adaptive",
+            "{ type: memory, buffer: { adaptive: { min: 2s, max: 1s } } }",
+            ["not more than `max`", "setting: exporters[0].buffer.adaptive, in: "],
+        ),
+        (
+            "overflow",
+            "{ type: memory, buffer: { overflow: drop_all } }",
+            ["drop_oldest", "setting: exporters[0].buffer.overflow, in: "],
+        ),
+        (
+            "twice",
+            "{ type: memory, flush_interval: 1s, buffer: { flush_interval: 2s } }",
+            ["given twice", "setting: exporters[0].flush_interval, in: "],
+        ),
+        (
+            "scraped",
+            "{ type: prometheus, config: { listen: '127.0.0.1:0' }, buffer: {} }",
+            ["scraped", "setting: exporters[0].buffer, in: "],
+        ),
+        (
+            "misspelt",
+            "{ type: memory, buffer: { max_memry: 1MB } }",
+            ["did you mean `max_memory`", "setting: exporters[0].buffer.max_memry, in: "],
+        ),
+    ] {
+        let error = refused(&format!("buffer-{name}"), format!("exporters: [{entry}]"));
+        parts.iter().for_each(|part| assert!(error.contains(part), "{error} lacks {part:?}"));
+    }
 }
 
 #[test]

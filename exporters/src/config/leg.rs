@@ -4,7 +4,7 @@ use super::variables::prefix;
 #[cfg(feature = "prometheus")]
 use crate::prometheus::PrometheusExporter;
 use crate::{
-    AnyExporter, Error, ErrorKind, Exporter, LegOptions, Mapping, MonitorConfig, MonitorLayer,
+    AnyExporter, BufferConfig, Error, ErrorKind, Exporter, LegOptions, Mapping, MonitorConfig, MonitorLayer,
     ResilienceConfig, ResilienceLayer, Result, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
@@ -19,7 +19,6 @@ pub(super) const EITHER: &[&str] = &[
     "batch_size",
     "flush_interval",
     "flush_interval_seconds",
-    "queue_size",
     "metrics_mapping",
     "custom_metrics",
     "filter",
@@ -39,12 +38,12 @@ pub(crate) struct LegConfig {
     pub(crate) enabled: bool,
     /// The most items it is sent at once.
     pub(crate) batch_size: usize,
-    /// How often it is sent what waits.
-    #[serde(alias = "flush_interval_seconds", deserialize_with = "duration::deserialize")]
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub(crate) flush_interval: Duration,
-    /// How many items may wait; then they are sent at once, or, where they cannot be, summed up.
-    pub(crate) queue_size: usize,
+    /// How often it is sent what waits; may also stand in `buffer`. 30 s, if absent.
+    #[serde(alias = "flush_interval_seconds", deserialize_with = "duration::option::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub(crate) flush_interval: Option<Duration>,
+    /// How what was recorded waits.
+    pub(crate) buffer: BufferConfig,
     /// Which metrics are sent: by the name of their source, or, with `source`, by any name. All, if absent.
     #[serde(alias = "custom_metrics")]
     metrics_mapping: BTreeMap<String, EntryConfig>,
@@ -66,8 +65,8 @@ impl Default for LegConfig {
             kind: String::new(),
             enabled: true,
             batch_size: 100,
-            flush_interval: Duration::from_secs(30),
-            queue_size: 1000,
+            flush_interval: None,
+            buffer: BufferConfig::default(),
             metrics_mapping: BTreeMap::new(),
             labels: BTreeMap::new(),
             filter: FilterConfig::default(),
@@ -105,12 +104,12 @@ impl Sink {
 impl LegConfig {
     /// What a leg is started with, but for its mapping.
     pub(crate) fn options(&self) -> Result<LegOptions> {
-        let Self { name, batch_size, flush_interval, queue_size, monitor, .. } = self;
+        let Self { name, batch_size, flush_interval, buffer, monitor, .. } = self;
+        let interval = buffer.flush_interval.or(*flush_interval).unwrap_or(BufferConfig::IN_FILES);
         Ok(LegOptions {
             name: name.clone(),
             batch_size: Some(*batch_size),
-            flush_interval: Some(*flush_interval),
-            queue_size: *queue_size,
+            buffer: buffer.clone().with_flush_interval(interval),
             monitor: monitor.clone().map(MonitorLayer::new).transpose()?,
             ..LegOptions::default()
         })
@@ -173,11 +172,17 @@ impl LegConfig {
             error.placed(&format!("{path}.{setting}"), origin.place())
         };
         let registration = kinds.find(&kind).map_err(|error| placed(error, "type", &kind_origin))?;
-        for (name, size) in [("batch_size", leg.batch_size), ("queue_size", leg.queue_size)] {
-            if size == 0 {
-                let error = Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1");
-                return Err(placed(error, name, origin_of(name)));
-            }
+        if leg.batch_size == 0 {
+            let error = Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1");
+            return Err(placed(error, "batch_size", origin_of("batch_size")));
+        }
+        if leg.flush_interval.is_some() && leg.buffer.flush_interval.is_some() {
+            let twice = "this setting is given twice: beside `buffer` and in it";
+            let error = Error::new(ErrorKind::ConfigInvalid, twice);
+            return Err(placed(error, "flush_interval", origin_of("flush_interval")));
+        }
+        if let Err(error) = leg.buffer.check() {
+            return Err(error.placed(&format!("{path}.buffer"), origin_of("buffer").place()));
         }
         if kind == "conditional" && !leg.metrics_mapping.is_empty() {
             let message =
@@ -200,7 +205,12 @@ impl LegConfig {
             _ => registration.build(settings).map(Sink::Exporter),
         };
         let mut sink = sink.map_err(|error| error.placed(&config_path, origin.place()))?;
-        for (name, given) in [("resilience", leg.resilience.is_some()), ("monitor", leg.monitor.is_some())] {
+        let given = [
+            ("buffer", origins.contains_key("buffer")),
+            ("resilience", leg.resilience.is_some()),
+            ("monitor", leg.monitor.is_some()),
+        ];
+        for (name, given) in given {
             if sink.is_scrape() && given {
                 let error = Error::new(
                     ErrorKind::ConfigInvalid,

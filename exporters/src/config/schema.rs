@@ -55,6 +55,7 @@ pub fn schema() -> String {
         property(root, "exporters", list);
     }
     name_secrets(&mut root);
+    write_units(&mut root);
     either_place(&mut root);
     // In one order, whether some other crate of the program has `serde_json` keep the order of insertion or not.
     root.sort_all_objects();
@@ -123,6 +124,30 @@ fn name_secrets(schema: &mut Value) {
             map.values_mut().for_each(name_secrets);
         }
         Value::Array(list) => list.iter_mut().for_each(name_secrets),
+        _ => {}
+    }
+}
+
+/// Defaults of durations and sizes, as people write them.
+fn write_units(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            let is_text = map.get("type").is_some_and(|kind| *kind == "string");
+            if let Some(default) = map.get_mut("default").filter(|_| is_text) {
+                let of = |name: &str| default.get(name).and_then(Value::as_u64);
+                let written = match (of("secs"), of("nanos"), default.as_u64()) {
+                    (Some(seconds), Some(0), _) => Some(format!("{seconds}s")),
+                    (Some(seconds), Some(nanos), _) => {
+                        Some(format!("{}ms", seconds * 1000 + nanos / 1_000_000))
+                    }
+                    (_, _, Some(bytes)) => Some(format!("{bytes}B")),
+                    _ => None,
+                };
+                written.into_iter().for_each(|written| *default = written.into());
+            }
+            map.values_mut().for_each(write_units);
+        }
+        Value::Array(list) => list.iter_mut().for_each(write_units),
         _ => {}
     }
 }

@@ -92,7 +92,7 @@ fn without_a_file_the_place_is_the_variables() {
 fn a_variable_is_over_the_file_by_whichever_name() {
     let waits = |text: &str, variable| {
         let config = configured(text, &[(variable, "7s")]).unwrap();
-        config.legs.iter().map(|(leg, ..)| leg.flush_interval).collect::<Vec<_>>()
+        config.legs.iter().filter_map(|(leg, ..)| leg.flush_interval).collect::<Vec<_>>()
     };
     let seven = [Duration::from_secs(7)];
     for file in ["flush_interval: 5s", "flush_interval_seconds: 5", "config: { flush_interval_seconds: 5 }"] {

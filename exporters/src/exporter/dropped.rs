@@ -24,11 +24,15 @@ pub enum DropReason {
     Panicked,
     /// The exporter could not take them, and enough others of its route did.
     Missed,
+    /// They waited when the exporter was stopped, and were [not to be sent](crate::BufferConfig::flush_on_shutdown) then.
+    Shutdown,
+    /// They were held in a way from which they could not be had again.
+    Lost,
 }
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Filtered,
         Self::Sampled,
         Self::Condition,
@@ -38,6 +42,8 @@ impl DropReason {
         Self::Unsupported,
         Self::Panicked,
         Self::Missed,
+        Self::Shutdown,
+        Self::Lost,
     ];
 
     /// The reason as a low-cardinality attribute, for example `too_large`.
@@ -52,6 +58,8 @@ impl DropReason {
             Self::Unsupported => "unsupported",
             Self::Panicked => "panicked",
             Self::Missed => "missed",
+            Self::Shutdown => "shutdown",
+            Self::Lost => "lost",
         }
     }
 }
@@ -86,7 +94,8 @@ impl Dropped {
 
     /// Those of them that nobody had asked to leave out.
     pub(crate) fn failed(&self) -> u64 {
-        let unwanted = [DropReason::Filtered, DropReason::Sampled, DropReason::Condition];
+        let unwanted =
+            [DropReason::Filtered, DropReason::Sampled, DropReason::Condition, DropReason::Shutdown];
         self.total() - unwanted.map(|reason| self.of(reason)).iter().sum::<u64>()
     }
 

@@ -83,6 +83,11 @@ impl Attributes {
         Self(list.into())
     }
 
+    /// Whether others have the same set.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value)

@@ -25,6 +25,25 @@ pub enum Signal {
     Spans(Arc<[Span]>),
 }
 
+impl Signal {
+    /// How many items it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Metrics(metrics) => metrics.len(),
+            Self::Spans(spans) => spans.len(),
+        }
+    }
+
+    /// The items at `range` alone.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
+        match self {
+            _ if range == (0..self.len()) => self.clone(),
+            Self::Metrics(metrics) => Self::Metrics(Arc::new(metrics.slice(range))),
+            Self::Spans(spans) => Self::Spans(spans.get(range).unwrap_or_default().into()),
+        }
+    }
+}
+
 /// A batch's identity: the same through retry, spool, dead letter and replay; each part of a split has its own.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
@@ -51,11 +70,8 @@ impl fmt::Display for BatchId {
 impl Batch {
     /// All of `signal`.
     pub fn new(id: BatchId, signal: Signal) -> Self {
-        let len = match &signal {
-            Signal::Metrics(metrics) => metrics.len(),
-            Signal::Spans(spans) => spans.len(),
-        };
-        Self { id, signal, range: 0..len, deadline: Deadline::NEVER, backlog: 0, is_repeated: false }
+        let range = 0..signal.len();
+        Self { id, signal, range, deadline: Deadline::NEVER, backlog: 0, is_repeated: false }
     }
 
     /// Sets when there is no more time for it. Its parts share it.

@@ -5,6 +5,7 @@ mod batch;
 #[cfg(feature = "file")]
 mod exact;
 mod histogram;
+mod memory;
 mod merge;
 mod metric;
 mod profile_metrics;
@@ -17,6 +18,8 @@ pub use attribute::{Attributes, KeyValue, Value};
 pub use batch::{Batch, BatchId, Signal};
 pub(crate) use histogram::bound;
 pub use histogram::{Buckets, ExponentialHistogram, Histogram};
+#[cfg(all(feature = "file", feature = "zstd"))]
+pub(crate) use memory::shared;
 pub(crate) use merge::Absorbed;
 pub use metric::{Data, Descriptor, Exemplar, Metric, Number, Point, Series, Sum};
 pub use profile_metrics::{Ended, FunctionMetrics, ProfileMetrics};

@@ -1,6 +1,6 @@
 //! What a running exporter can be asked: `profiler.leg("primary")`.
 
-use super::{Ledger, leg::Leg};
+use super::{BufferConfig, Ledger, leg::Leg};
 use crate::{DropReason, Health, MonitorLayer};
 use std::{
     sync::Arc,
@@ -36,27 +36,34 @@ pub struct LastExport {
     pub duration: Duration,
 }
 
-/// What waits to be sent.
+/// What waits to be sent, and how it went until now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BufferStats {
     /// Items that wait.
     pub items: usize,
-    /// How many may wait before they are sent at once, or merged where they cannot be: `queue_size`.
+    /// How many may wait before they are sent at once: [`BufferConfig::size`].
     pub size: usize,
-    /// Snapshots that wait.
-    pub snapshots: usize,
+    /// Bytes of memory that they hold.
+    pub memory: u64,
+    /// How many they may: [`BufferConfig::max_memory`].
+    pub max_memory: u64,
+    /// How much of the room is used, by items or bytes: 1 is all. It can be more, since one snapshot may always wait.
+    pub usage: f64,
+    /// Snapshots, and groups of spans, that wait.
+    pub groups: usize,
     /// Items that were merged with later ones since the start.
     pub merged: u64,
     /// Items that were given up since the start because there was no room.
     pub overflowed: u64,
-}
-
-impl BufferStats {
-    /// How much of the room is used: 1 is all. It can be more, since one snapshot may always wait.
-    pub fn usage(&self) -> f64 {
-        self.items as f64 / self.size.max(1) as f64
-    }
+    /// How often what waited was sent since the start, or could not be.
+    pub flushes: u64,
+    /// How long that took in the mean; `None` before the first.
+    pub mean_flush_time: Option<Duration>,
+    /// How long what comes now waits to be sent together; `None` where it does not.
+    pub flush_interval: Option<Duration>,
+    /// Bytes of memory that were compressed since the start, over what became of them; `None` where none were.
+    pub compression_ratio: Option<f64>,
 }
 
 impl LegHandle {
@@ -89,6 +96,11 @@ impl LegHandle {
     /// What watches it, if [`LegOptions::monitor`](crate::LegOptions::monitor) or `monitor:` in a file says so.
     pub fn monitor(&self) -> Option<MonitorLayer> {
         self.0.monitor()
+    }
+
+    /// How what was recorded waits for it.
+    pub fn buffer(&self) -> BufferConfig {
+        self.0.buffer()
     }
 
     /// What waits to be sent.

@@ -1,9 +1,9 @@
 //! One exporter with its queue, its task, and the books of what it was given.
 
 use super::{
-    BufferStats, LastExport, Ledger, LegOptions, LegPatch,
+    BufferConfig, BufferStats, LastExport, Ledger, LegOptions, LegPatch,
+    buffer::{Buffer, Pace, Waiting},
     parts::Parts,
-    queue::{Queue, Waiting},
     request::{Done, Request},
     voice::Voice,
 };
@@ -21,10 +21,10 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// An exporter that is sent snapshots.
-///
-/// Metrics are state: while the backend does not take them, snapshots wait, and where they are too many the oldest are merged,
-/// so that the sums stay exact and what is held does not grow, however long it takes.
+/// How long a backend that is down is left alone by a buffer that is full.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// An exporter that is sent snapshots and spans. While the backend does not take them, they wait in a [buffer](Buffer).
 #[derive(Debug)]
 pub(super) struct Leg {
     exporter: AnyExporter,
@@ -42,7 +42,8 @@ pub(super) struct Leg {
 #[derive(Debug)]
 struct Work {
     options: LegOptions,
-    queue: Queue,
+    buffer: Buffer,
+    pace: Pace,
     ledger: Ledger,
     requests: Vec<Request>,
     sequence: u64,
@@ -53,8 +54,16 @@ struct Work {
     /// The backend asked to be left alone until then.
     paused_until: Option<Instant>,
     last_export: Option<LastExport>,
+    flushes: Flushes,
     /// What the latest attempts came to.
     outcome: Outcome,
+}
+
+/// The rounds in which something was sent.
+#[derive(Debug, Default)]
+struct Flushes {
+    count: u64,
+    took: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -85,10 +94,11 @@ impl Leg {
             Some(monitor) => exporter.layer(monitor.clone()),
             None => exporter,
         };
-        let (queue, ledger, requests) = Default::default();
+        let (buffer, pace, ledger, requests) = Default::default();
         let work = Work {
             options,
-            queue,
+            buffer,
+            pace,
             ledger,
             requests,
             sequence: 0,
@@ -96,6 +106,7 @@ impl Leg {
             called: false,
             paused_until: None,
             last_export: None,
+            flushes: Flushes::default(),
             outcome: Outcome::Well,
         };
         let (wake, mapper, deadline) = (Notify::new(), OnceLock::new(), Deadline::open());
@@ -130,14 +141,28 @@ impl Leg {
         }
     }
 
+    pub(super) fn buffer(&self) -> BufferConfig {
+        self.work().options.buffer.clone()
+    }
+
     pub(super) fn buffer_stats(&self) -> BufferStats {
-        let Work { queue, options, ledger, .. } = &*self.work();
+        let Work { buffer, options, pace, ledger, flushes, .. } = &*self.work();
+        let config = &options.buffer;
+        let compressed = buffer.compressed();
         BufferStats {
-            items: queue.size(),
-            size: options.queue_size,
-            snapshots: queue.len(),
+            items: buffer.items(),
+            size: config.size,
+            memory: buffer.memory() as u64,
+            max_memory: config.max_memory,
+            usage: buffer.usage(config),
+            groups: buffer.len(),
             merged: ledger.merged,
             overflowed: ledger.dropped.of(DropReason::Overflow),
+            flushes: flushes.count,
+            mean_flush_time: flushes.took.checked_div(u32::try_from(flushes.count).unwrap_or(u32::MAX)),
+            flush_interval: pace.interval(config),
+            compression_ratio: (compressed.after > 0)
+                .then(|| compressed.before as f64 / compressed.after as f64),
         }
     }
 
@@ -165,8 +190,9 @@ impl Leg {
         let left = end.saturating_duration_since(std::time::Instant::now());
         // What cannot be sent by then is put aside, which takes a while.
         let reserve = (left / 4).min(Duration::from_millis(500));
+        let left = if self.buffer().flush_on_shutdown { left - reserve } else { Duration::ZERO };
         // First, so that an attempt that is on its way is not waited for after that.
-        self.deadline.set(Instant::now() + (left - reserve));
+        self.deadline.set(Instant::now() + left);
         self.request(metrics, true)
     }
 
@@ -180,7 +206,7 @@ impl Leg {
     fn give(&self, metrics: &Arc<ProfileMetrics>, request: Option<Request>) {
         let mut work = self.work();
         work.ledger.accept(metrics.len());
-        work.queue.push(metrics.clone());
+        work.buffer.push(Signal::Metrics(metrics.clone()));
         // At the end comes the last one, and who waits has a deadline: merging large snapshots may take longer.
         match request.as_ref().is_some_and(|request| request.shutdown) {
             // Nor is there a later attempt to wait for.
@@ -201,6 +227,9 @@ impl Leg {
             let Some((waiting, requests)) = self.work().begin(last.elapsed()) else { continue };
             last = Instant::now();
             self.send_all(waiting, &mut trouble).await;
+            if waiting > 0 {
+                self.work().flushes.add(last.elapsed());
+            }
             // Everyone who asks is told.
             let told = match requests.is_empty() {
                 true => None,
@@ -233,7 +262,7 @@ impl Leg {
         let _ = tokio::time::timeout(left, self.wake.notified()).await;
     }
 
-    /// Sends so many snapshots, the oldest first, until one can't go.
+    /// Sends so much of what waits, the oldest first, until something can't go.
     async fn send_all(&self, waiting: usize, trouble: &mut Trouble) {
         trouble.down = self.work().left_alone();
         if trouble.down.is_some() {
@@ -258,60 +287,90 @@ impl Leg {
         };
     }
 
-    /// Sends a snapshot in as many batches as it takes.
+    /// Sends something that waited, in as many batches as it takes.
     async fn send(&self, mut waiting: Waiting, trouble: &mut Trouble) {
         let was_tried = waiting.id.is_some();
         let id = waiting.id.take().unwrap_or_else(|| self.next_id());
-        let backlog = self.work().queue.size();
-        let whole = |waiting: Waiting| {
-            let whole = Batch::new(id, Signal::Metrics(waiting.metrics));
-            whole.with_deadline(self.deadline.clone()).with_backlog(backlog)
+        let items = waiting.len();
+        let signal = match waiting.signal() {
+            Ok(signal) => signal,
+            Err(error) => return self.lose(items, DropReason::Lost, error, trouble),
         };
         let capability = match quietly(|| self.exporter.capability()) {
-            Ok(capability) if capability.metrics => capability,
-            Ok(_) => {
-                let error = Error::new(ErrorKind::Unsupported, "the exporter does not take metrics");
-                return self.lose(&whole(waiting), DropReason::Unsupported, error, trouble);
-            }
-            Err(panicked) => {
-                return self.lose(&whole(waiting), DropReason::Panicked, panicked.into(), trouble);
-            }
+            Ok(capability) => capability,
+            Err(panicked) => return self.lose(items, DropReason::Panicked, panicked.into(), trouble),
         };
-        let Some(waiting) = self.mapped(waiting, capability.mapping) else { return };
-        let mut parts = Parts::new(whole(waiting), was_tried);
+        let (takes, what) = match &signal {
+            Signal::Metrics(_) => (capability.metrics, "the exporter does not take metrics"),
+            Signal::Spans(_) => (capability.spans, "the exporter does not take spans"),
+        };
+        if !takes {
+            let error = Error::new(ErrorKind::Unsupported, what);
+            return self.lose(items, DropReason::Unsupported, error, trouble);
+        }
+        if self.is_over() && !capability.dead_letters {
+            return self.work().ledger.give_up(items, DropReason::Shutdown);
+        }
+        let (signal, mapped) = match signal {
+            Signal::Metrics(metrics) if !waiting.mapped => match self.mapped(metrics, capability.mapping) {
+                Some((metrics, mapped)) => (Signal::Metrics(metrics), mapped),
+                None => return,
+            },
+            signal => (signal, waiting.mapped),
+        };
+        let backlog = self.work().buffer.items();
+        let whole = Batch::new(id, signal).with_deadline(self.deadline.clone()).with_backlog(backlog);
+        let mut parts = Parts::new(whole, was_tried);
         while let Some(part) = parts.next(self.batch_size(capability)) {
             let began = Instant::now();
-            match caught(|| self.exporter.export(part.clone())).await {
-                Ok(Ok(receipt)) => self.settle(&part, &receipt, began.elapsed(), trouble),
-                Ok(Err(error)) => match error.kind() {
-                    ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => {}
-                    // A breaker that is open sent nothing, and will close.
-                    kind if error.is_retryable() || kind == ErrorKind::CircuitOpen => {
-                        return self.put_back(&part, parts, error, trouble);
-                    }
-                    ErrorKind::PayloadTooLarge => self.lose(&part, DropReason::TooLarge, error, trouble),
-                    ErrorKind::Unsupported => self.lose(&part, DropReason::Unsupported, error, trouble),
-                    _ => self.lose(&part, DropReason::Refused, error, trouble),
-                },
-                Err(panicked) => self.lose(&part, DropReason::Panicked, panicked.into(), trouble),
-            }
+            let error = match caught(|| self.exporter.export(part.clone())).await {
+                Ok(Ok(receipt)) => {
+                    self.settle(&part, &receipt, began.elapsed(), trouble);
+                    continue;
+                }
+                Ok(Err(error)) => error,
+                Err(panicked) => {
+                    self.lose(part.len(), DropReason::Panicked, panicked.into(), trouble);
+                    continue;
+                }
+            };
+            let reason = match error.kind() {
+                ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => continue,
+                // A breaker that is open sent nothing, and will close.
+                kind if error.is_retryable() || kind == ErrorKind::CircuitOpen => {
+                    return self.put_back(part, parts, mapped, error, trouble);
+                }
+                ErrorKind::PayloadTooLarge => DropReason::TooLarge,
+                ErrorKind::Unsupported => DropReason::Unsupported,
+                _ => DropReason::Refused,
+            };
+            self.lose(part.len(), reason, error, trouble);
         }
     }
 
-    /// What is sent of what was recorded; `None` where nothing is.
-    fn mapped(&self, waiting: Waiting, asked_for: Option<&'static Mapping>) -> Option<Waiting> {
+    /// Whether nothing is to be sent any more.
+    fn is_over(&self) -> bool {
+        self.deadline.has_passed() && !self.work().options.buffer.flush_on_shutdown
+    }
+
+    /// What is sent of what was recorded, and whether that is something else; `None` where nothing is.
+    fn mapped(
+        &self,
+        metrics: Arc<ProfileMetrics>,
+        asked_for: Option<&'static Mapping>,
+    ) -> Option<(Arc<ProfileMetrics>, bool)> {
         let mapper = self.mapper.get_or_init(|| match (&self.work().options.mapping, asked_for) {
             (Some(mapping), Some(asked_for)) => Mapper::new(mapping.clone().over(asked_for)),
             (Some(mapping), None) => Mapper::new(mapping.clone()),
             (None, Some(mapping)) => Mapper::new(mapping),
             (None, None) => Mapper::new(Mapping::default()),
         });
-        if waiting.mapped || mapper.is_empty() {
-            return Some(waiting);
+        if mapper.is_empty() {
+            return Some((metrics, false));
         }
-        let Mapped { metrics, unselected, filtered } = mapper.apply(&waiting.metrics);
-        self.work().ledger.map(waiting.metrics.len(), unselected, metrics.len() + filtered, filtered);
-        (!metrics.is_empty()).then(|| Waiting { metrics: Arc::new(metrics), mapped: true, ..waiting })
+        let Mapped { metrics: mapped, unselected, filtered } = mapper.apply(&metrics);
+        self.work().ledger.map(metrics.len(), unselected, mapped.len() + filtered, filtered);
+        (!mapped.is_empty()).then(|| (Arc::new(mapped), true))
     }
 
     fn next_id(&self) -> BatchId {
@@ -347,61 +406,68 @@ impl Leg {
     }
 
     /// Trying again would not help.
-    fn lose(&self, part: &Batch, reason: DropReason, error: Error, trouble: &mut Trouble) {
-        self.work().ledger.give_up(part.len(), reason);
-        trouble.voice.failed(&error, part.len());
+    fn lose(&self, items: usize, reason: DropReason, error: Error, trouble: &mut Trouble) {
+        self.work().ledger.give_up(items, reason);
+        trouble.voice.failed(&error, items);
         trouble.partly.get_or_insert_with(|| error.clone());
         trouble.lost.get_or_insert(error);
     }
 
     /// Holds a part again that could not go, and all that comes after it.
-    fn put_back(&self, part: &Batch, parts: Parts, error: Error, trouble: &mut Trouble) {
+    fn put_back(&self, part: Batch, parts: Parts, mapped: bool, error: Error, trouble: &mut Trouble) {
         trouble.voice.failed(&error, 0);
-        let Some(metrics) = part.metrics() else { return };
-        let slice = |range: std::ops::Range<usize>| match range.len() == metrics.len() {
-            true => metrics.clone(),
-            false => Arc::new(metrics.slice(range)),
-        };
-        let mapped = self.mapper.get().is_some_and(|mapper| !mapper.is_empty());
-        let waiting = |range, id| Waiting { metrics: slice(range), id, mapped };
         let (tried, untried) = parts.rest();
+        let mut all: Vec<_> = [part]
+            .into_iter()
+            .chain(tried)
+            .map(|part| (part.signal().slice(part.range()), Some(part.id().clone())))
+            .collect();
         let mut work = self.work();
         let pause = error.retry_after().filter(|_| self.deadline.at().is_none());
         work.paused_until = pause.map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
         work.ledger.attempts_unknown += u64::from(error.kind() == ErrorKind::Timeout);
-        if let Some(start) = untried.filter(|start| *start < metrics.len()) {
-            work.queue.put_back(waiting(start..metrics.len(), None));
-        }
-        for part in tried.iter().rev().chain([part]) {
-            work.queue.put_back(waiting(part.range(), Some(part.id().clone())));
+        all.extend(untried.map(|untried| (untried, None)));
+        for (signal, id) in all.into_iter().rev() {
+            work.buffer.put_back(Waiting::new(signal).again(id, mapped));
         }
         work.make_room();
         trouble.down = Some(error);
     }
 }
 
+impl Flushes {
+    fn add(&mut self, took: Duration) {
+        (self.count, self.took) = (self.count + 1, self.took + took);
+    }
+}
+
 impl Work {
-    /// If it is time to send: how many snapshots wait, and who asked.
+    /// If it is time to send: how much waits, and who asked.
     fn begin(&mut self, since: Duration) -> Option<(usize, Vec<Request>)> {
         self.called = false;
-        let pauses = self.pause().is_some();
-        let due = !pauses
-            && (self.options.flush_interval.is_none_or(|interval| since >= interval)
-                || self.queue.is_over(self.options.queue_size));
-        if !due && self.requests.is_empty() {
+        let config = &self.options.buffer;
+        // A backend that is down is not asked more often because much waits for it.
+        let is_full = self.buffer.is_full(config) && (!self.held_up || since >= AGAIN);
+        let is_due = is_full || self.pace.interval(config).is_none_or(|interval| since >= interval);
+        let is_due = is_due && self.pause().is_none();
+        if !is_due && self.requests.is_empty() {
             return None;
         }
+        // What waits for a backend that is down tells nothing of the load.
+        if is_due && !self.held_up {
+            self.pace.adapt(config, since, self.buffer.usage(config));
+        }
         self.held_up = true;
-        Some((self.queue.len(), std::mem::take(&mut self.requests)))
+        Some((self.buffer.len(), std::mem::take(&mut self.requests)))
     }
 
     /// The oldest that waits. When there is no more time, all of it in one: what is put aside takes a while each.
     fn next(&mut self, deadline: &Deadline) -> Option<Waiting> {
         if deadline.has_passed() {
-            let absorbed = self.queue.merge_all();
+            let absorbed = self.buffer.merge_all();
             self.absorbed(absorbed);
         }
-        self.queue.pop()
+        self.buffer.pop()
     }
 
     /// How long the backend is to be left alone.
@@ -422,19 +488,24 @@ impl Work {
 
     /// When what waits is to be sent, though nothing comes.
     fn due_in(&self, since: Duration) -> Option<Duration> {
-        let left = self.options.flush_interval?.saturating_sub(since);
+        let left = self.pace.interval(&self.options.buffer)?.saturating_sub(since);
         Some(left.max(self.pause().unwrap_or_default()))
     }
 
-    /// Where too much waits, it is sent; or merged, while it can't be.
+    /// Where too much waits, it is sent; or merged or given up, while it can't be.
     fn make_room(&mut self) {
-        let limit = self.options.queue_size;
-        if !self.held_up && !self.called {
-            self.called = self.queue.is_over(limit);
-            return;
+        let config = &self.options.buffer;
+        let waits = self.held_up || self.pace.interval(config).is_some();
+        match self.held_up || self.called {
+            true => {
+                let absorbed = self.buffer.shrink(config);
+                self.absorbed(absorbed);
+            }
+            false => self.called = self.buffer.is_full(config),
         }
-        let absorbed = self.queue.shrink(limit);
-        self.absorbed(absorbed);
+        if waits {
+            self.buffer.pack(&self.options.buffer);
+        }
     }
 
     fn absorbed(&mut self, absorbed: Absorbed) {
@@ -443,6 +514,8 @@ impl Work {
     }
 }
 
+#[cfg(test)]
+mod buffering;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

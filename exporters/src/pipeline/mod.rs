@@ -1,5 +1,6 @@
 //! Where recording and exporting meet: the profiler of the process, its threads, its end.
 
+mod buffer;
 mod builder;
 mod exit;
 mod handle;
@@ -7,13 +8,15 @@ mod ledger;
 mod leg;
 mod options;
 pub(crate) mod parts;
-mod queue;
 mod report;
 mod request;
 mod runtime;
 mod test_profiler;
 mod voice;
 
+#[cfg(all(feature = "file", feature = "zstd"))]
+pub use buffer::BufferCompression;
+pub use buffer::{AdaptiveConfig, BufferConfig, Overflow};
 pub use builder::Builder;
 pub use handle::{BufferStats, LastExport, LegHandle};
 pub use ledger::Ledger;

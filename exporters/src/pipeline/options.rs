@@ -1,18 +1,19 @@
 //! The settings of a leg, and the change of them while it runs.
 
-use crate::{Error, ErrorKind, Mapping, MonitorLayer, Result, duration};
+use super::BufferConfig;
+use crate::{Error, ErrorKind, Mapping, MonitorLayer, Result};
 use serde::Deserialize;
-use std::time::Duration;
 
 /// How an exporter is sent what was recorded.
 ///
 /// ```
-/// # use exporters::LegOptions;
+/// # use exporters::{BufferConfig, LegOptions};
 /// # use std::time::Duration;
-/// let options = LegOptions::default().with_name("primary").with_flush_interval(Duration::from_secs(30));
-/// assert_eq!(options.queue_size, 1_000);
+/// let buffer = BufferConfig::default().with_flush_interval(Duration::from_secs(30));
+/// let options = LegOptions::default().with_name("primary").with_buffer(buffer);
+/// assert_eq!(options.buffer.size, 1_000);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LegOptions {
     /// What it is called in ledgers, reports and batch ids. Default: the name that the exporter's [`Info`](crate::Info) says.
@@ -20,12 +21,8 @@ pub struct LegOptions {
     /// The most items in a batch; what the exporter's [`Capability`](crate::Capability) says holds, too. Default: no limit but
     /// that one.
     pub batch_size: Option<usize>,
-    /// How long snapshots wait to be sent together, unless the queue is full, or somebody asks for a flush. Default: each is
-    /// sent as it comes.
-    pub flush_interval: Option<Duration>,
-    /// How many items may wait; one snapshot always may. Where they are more they are sent at once, and while the backend does
-    /// not take them the oldest snapshots are merged into one. Default: 1,000.
-    pub queue_size: usize,
+    /// How what was recorded waits.
+    pub buffer: BufferConfig,
     /// Which metrics it is sent, and under which names. Default: those that its [`Capability`](crate::Capability) asks for, which
     /// also holds where only labels or globs are given.
     pub mapping: Option<Mapping>,
@@ -34,32 +31,15 @@ pub struct LegOptions {
 }
 
 /// A change of some settings of an exporter that runs; what is `None` stays as it is, thus no limit can be taken away.
-///
-/// In a file a duration is written with its unit: `flush_interval: 30s`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LegPatch {
     /// See [`LegOptions::batch_size`].
     pub batch_size: Option<usize>,
-    /// See [`LegOptions::flush_interval`].
-    #[serde(deserialize_with = "duration::option::deserialize")]
-    pub flush_interval: Option<Duration>,
-    /// See [`LegOptions::queue_size`].
-    pub queue_size: Option<usize>,
-}
-
-impl Default for LegOptions {
-    fn default() -> Self {
-        Self {
-            name: None,
-            batch_size: None,
-            flush_interval: None,
-            queue_size: 1_000,
-            mapping: None,
-            monitor: None,
-        }
-    }
+    /// See [`LegOptions::buffer`], in the place of which it comes as a whole; [`LegHandle::buffer`](crate::LegHandle::buffer) gives
+    /// what to begin with.
+    pub buffer: Option<BufferConfig>,
 }
 
 impl LegOptions {
@@ -86,14 +66,12 @@ impl LegOptions {
 
     pub(super) fn check(&self) -> Result<()> {
         self.mapping.as_ref().map_or(Ok(()), Mapping::check)?;
-        let Self { batch_size, flush_interval, queue_size, .. } = *self;
-        LegPatch { batch_size, flush_interval, queue_size: Some(queue_size) }.check()
+        LegPatch { batch_size: self.batch_size, buffer: Some(self.buffer.clone()) }.check()
     }
 
     pub(super) fn apply(&mut self, patch: &LegPatch) {
         self.batch_size = patch.batch_size.or(self.batch_size);
-        self.flush_interval = patch.flush_interval.or(self.flush_interval);
-        self.queue_size = patch.queue_size.unwrap_or(self.queue_size);
+        self.buffer = patch.buffer.as_ref().unwrap_or(&self.buffer).clone();
     }
 }
 
@@ -104,21 +82,14 @@ macro_rules! setters {
             /// Sets the [`batch_size`](Self::batch_size).
             #[must_use]
             pub fn with_batch_size(mut self, items: usize) -> Self {
-                self.batch_size = items.into();
+                self.batch_size = Some(items);
                 self
             }
 
-            /// Sets the [`flush_interval`](Self::flush_interval).
+            /// Sets the [`buffer`](Self::buffer).
             #[must_use]
-            pub fn with_flush_interval(mut self, interval: Duration) -> Self {
-                self.flush_interval = interval.into();
-                self
-            }
-
-            /// Sets the [`queue_size`](Self::queue_size).
-            #[must_use]
-            pub fn with_queue_size(mut self, items: usize) -> Self {
-                self.queue_size = items.into();
+            pub fn with_buffer(mut self, buffer: BufferConfig) -> Self {
+                self.buffer = buffer.into();
                 self
             }
         }
@@ -128,43 +99,52 @@ setters!(LegOptions, LegPatch);
 
 impl LegPatch {
     pub(super) fn check(&self) -> Result<()> {
-        let zero = [
-            ("batch_size", self.batch_size == Some(0)),
-            ("flush_interval", self.flush_interval == Some(Duration::ZERO)),
-            ("queue_size", self.queue_size == Some(0)),
-        ];
-        match zero.into_iter().find(|(_, zero)| *zero) {
-            None => Ok(()),
-            Some((setting, _)) => Err(Error::new(ErrorKind::ConfigInvalid, "a setting must be more than 0")
-                .with_context("setting", setting)),
+        if self.batch_size == Some(0) {
+            return Err(Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1")
+                .with_context("setting", "batch_size"));
         }
+        self.buffer.as_ref().map_or(Ok(()), BufferConfig::check)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AdaptiveConfig;
+    use std::time::Duration;
 
     #[test]
     fn a_patch_changes_what_it_says_alone() {
         let mut options = LegOptions::default().with_name("a").with_batch_size(7);
-        options.apply(&LegPatch::default().with_queue_size(3));
-        assert_eq!(options, LegOptions::default().with_name("a").with_batch_size(7).with_queue_size(3));
-        options.apply(&LegPatch::default().with_batch_size(9).with_flush_interval(Duration::from_secs(1)));
-        assert_eq!((options.batch_size, options.flush_interval), (Some(9), Some(Duration::from_secs(1))));
+        let small = BufferConfig::default().with_size(3);
+        options.apply(&LegPatch::default().with_buffer(small.clone()));
+        assert_eq!(
+            options,
+            LegOptions::default().with_name("a").with_batch_size(7).with_buffer(small.clone())
+        );
+        options.apply(&LegPatch::default().with_batch_size(9));
+        assert_eq!((options.batch_size, options.buffer), (Some(9), small));
     }
 
     #[test]
-    fn nothing_is_zero() {
-        let zeros = [
-            LegPatch::default().with_batch_size(0),
-            LegPatch::default().with_flush_interval(Duration::ZERO),
-            LegPatch::default().with_queue_size(0),
+    fn what_makes_no_sense_is_refused() {
+        let buffer = BufferConfig::default;
+        let second = Duration::from_secs(1);
+        let wrong = [
+            ("batch_size", LegPatch::default().with_batch_size(0)),
+            ("size", LegPatch::default().with_buffer(buffer().with_size(0))),
+            ("max_memory", LegPatch::default().with_buffer(buffer().with_max_memory(65_535))),
+            ("flush_interval", LegPatch::default().with_buffer(buffer().with_flush_interval(Duration::ZERO))),
+            (
+                "adaptive",
+                LegPatch::default()
+                    .with_buffer(buffer().with_adaptive(AdaptiveConfig::new(2 * second, second))),
+            ),
         ];
-        for (patch, setting) in zeros.iter().zip(["batch_size", "flush_interval", "queue_size"]) {
-            assert!(patch.check().unwrap_err().to_string().contains(setting));
+        for (setting, patch) in wrong {
+            assert!(patch.check().unwrap_err().to_string().contains(&format!("setting: {setting}")));
         }
         LegOptions::default().check().unwrap();
-        assert!(LegOptions::default().with_queue_size(0).check().is_err());
+        assert!(LegOptions::default().with_buffer(buffer().with_size(0)).check().is_err());
     }
 }

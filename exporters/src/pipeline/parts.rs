@@ -1,6 +1,6 @@
 //! A batch in parts, each as large as its exporter takes, and each with a number of its own.
 
-use crate::Batch;
+use crate::{Batch, Signal};
 
 /// The parts of a batch that are still to be sent; the first is on top.
 ///
@@ -47,11 +47,13 @@ impl Parts {
         splits
     }
 
-    /// What was not sent: the parts that somebody may know by their numbers, in order, and where those begin that nobody does.
-    pub(crate) fn rest(self) -> (Vec<Batch>, Option<usize>) {
-        let untried = self.0.iter().filter(|part| !part.was_tried).map(|part| part.batch.range().start).min();
-        let tried = self.0.into_iter().rev().filter(|part| part.was_tried).map(|part| part.batch);
-        (tried.collect(), untried)
+    /// What was not sent: the parts that somebody may know by their numbers, in order, and what is left, which nobody does.
+    pub(crate) fn rest(self) -> (Vec<Batch>, Option<Signal>) {
+        let (tried, untried): (Vec<_>, Vec<_>) = self.0.into_iter().rev().partition(|part| part.was_tried);
+        let untried = untried.first().zip(untried.last()).map(|(first, last)| {
+            first.batch.signal().slice(first.batch.range().start..last.batch.range().end)
+        });
+        (tried.into_iter().map(|part| part.batch).collect(), untried)
     }
 }
 
@@ -172,11 +174,14 @@ mod tests {
         assert_eq!(sent.range(), 0..3);
         let (tried, untried) = parts.rest();
         let numbers: Vec<_> = tried.iter().map(|part| (part.range(), part.id().part)).collect();
-        assert_eq!((numbers, untried), (vec![(3..5, 2 * first.id().part + 2)], Some(5)));
+        assert_eq!(
+            (numbers, untried.map(|untried| untried.len())),
+            (vec![(3..5, 2 * first.id().part + 2)], Some(15))
+        );
         let mut again = Parts::new(batch(20), true);
         again.next(5).unwrap();
         let (tried, untried) = again.rest();
-        assert_eq!((tried.iter().map(Batch::len).sum(), untried), (15, None));
+        assert_eq!((tried.iter().map(Batch::len).sum::<usize>(), untried.is_none()), (15, true));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use crate::double::{Answer, Double, Seen, id, record, wait};
 use exporters::{
-    Attributes, Batch, Data, Descriptor, ErrorKind, Exporter, Health, KeyValue, LegOptions, Metric, Number,
-    Point, ProfileMetrics, Profiler, Receipt, Result, Scope, Series, Signal, Span, SpanContext, SpanKind,
-    Status, Sum,
+    Attributes, Batch, BufferConfig, Data, Descriptor, ErrorKind, Exporter, Health, KeyValue, LegOptions,
+    Metric, Number, Point, ProfileMetrics, Profiler, Receipt, Result, Scope, Series, Signal, Span,
+    SpanContext, SpanKind, Status, Sum,
 };
 use std::{
     sync::Arc,
@@ -227,8 +227,12 @@ pub(crate) fn health(double: &dyn Double) {
 
 /// What was recorded goes out at the end; flushing and shutting down again does nothing.
 pub(crate) fn shutdown(double: &dyn Double) {
-    let expected =
-        with_profiler(double, LegOptions::default().with_flush_interval(Duration::from_secs(3600)), |_| {});
+    let expected = with_profiler(
+        double,
+        LegOptions::default()
+            .with_buffer(BufferConfig::default().with_flush_interval(Duration::from_secs(3600))),
+        |_| {},
+    );
     assert_seen(double, &expected);
     let exporter = double.exporter();
     wait(exporter.flush()).unwrap();

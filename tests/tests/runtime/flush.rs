@@ -5,7 +5,7 @@ use super::{
     scripted::{Gate, Scripted, Step},
     work_times,
 };
-use exporters::{DropReason, ErrorKind, LegOptions, MemoryExporter, Profiler};
+use exporters::{BufferConfig, DropReason, ErrorKind, LegOptions, MemoryExporter, Profiler};
 use std::{thread, time::Duration};
 
 #[test]
@@ -52,7 +52,7 @@ fn every_flush_sends_what_is_new() {
 fn busy(exporter: &Scripted, meanwhile: impl FnOnce(&Profiler)) -> exporters::LegReport {
     let interval = Duration::from_millis(1);
     // So that what waits is merged.
-    let options = LegOptions::default().with_queue_size(1);
+    let options = LegOptions::default().with_buffer(BufferConfig::default().with_size(1));
     let builder = Profiler::builder().interval(interval).exporter_with(exporter.clone(), options);
     let profiler = builder.start().unwrap();
     thread::scope(|scope| {
@@ -150,9 +150,9 @@ fn refused_items_are_counted_and_never_more_than_there_were() {
 #[test]
 fn what_fails_until_the_end_is_still_held() {
     let _alone = alone();
-    for queue_size in [1, usize::MAX] {
+    for size in [1, usize::MAX] {
         let exporter = Scripted::new("down", (0..3).map(|_| Step::Fail(ErrorKind::Unavailable)));
-        let options = LegOptions::default().with_queue_size(queue_size);
+        let options = LegOptions::default().with_buffer(BufferConfig::default().with_size(size));
         let profiler = Profiler::builder().exporter_with(exporter.clone(), options).start().unwrap();
         work_times(10);
         (0..2).for_each(|_| assert!(profiler.flush(LONG).is_err()));
@@ -161,7 +161,7 @@ fn what_fails_until_the_end_is_still_held() {
         let last = exporter.refused().pop().unwrap();
         assert_eq!(changes(std::slice::from_ref(&last)), (10, 10));
         // The snapshots wait one by one while there is room, else as one, beside the one that was tried.
-        let snapshots = if queue_size == 1 { 2 } else { 3 };
+        let snapshots = if size == 1 { 2 } else { 3 };
         assert_eq!(leg.ledger.buffered, snapshots * last.len() as u64);
         assert_eq!(leg.ledger.merged, (3 - snapshots) * last.len() as u64);
         assert_eq!(leg.error.map(|error| error.kind()), Some(ErrorKind::Unavailable));

@@ -5,7 +5,7 @@ use super::{
     scripted::{Gate, Scripted, Step},
     work_times,
 };
-use exporters::{Builder, ErrorKind, LegOptions, Profiler};
+use exporters::{BufferConfig, Builder, ErrorKind, LegOptions, Profiler};
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -25,7 +25,8 @@ fn it_adds_up_for_every_thread_at_every_moment() {
         Step::Succeed,
     ];
     let exporter = Scripted::new("moody", steps.into_iter().cycle().take(600));
-    let options = LegOptions::default().with_queue_size(100).with_batch_size(7);
+    let options =
+        LegOptions::default().with_buffer(BufferConfig::default().with_size(100)).with_batch_size(7);
     let builder = Profiler::builder().interval(Duration::from_millis(1));
     let profiler = builder.exporter_with(exporter.clone(), options).start().unwrap();
     let done = AtomicBool::new(false);

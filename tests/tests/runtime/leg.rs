@@ -6,7 +6,8 @@ use super::{
     work_times,
 };
 use exporters::{
-    Batch, Builder, DropReason, ErrorKind, Ledger, LegOptions, LegPatch, MemoryExporter, Profiler,
+    Batch, BufferConfig, Builder, DropReason, ErrorKind, Ledger, LegOptions, LegPatch, MemoryExporter,
+    Profiler,
 };
 use std::{collections::HashSet, time::Duration};
 use tests::until;
@@ -45,7 +46,8 @@ fn assert_unique(batches: &[Batch]) {
 fn snapshots_wait_to_be_sent_together() {
     let _alone = alone();
     let exporter = MemoryExporter::with_capacity(usize::MAX);
-    let options = LegOptions::default().with_flush_interval(NEVER).with_queue_size(1_000_000);
+    let options = LegOptions::default()
+        .with_buffer(BufferConfig::default().with_flush_interval(NEVER).with_size(1_000_000));
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
     until_ledger(&profiler, "items that wait", |ledger| ledger.buffered > 100 && ledger.merged == 0);
@@ -65,8 +67,9 @@ fn snapshots_wait_to_be_sent_together() {
 fn snapshots_go_when_they_have_waited_long_enough() {
     let _alone = alone();
     let exporter = MemoryExporter::with_capacity(usize::MAX);
-    let options =
-        LegOptions::default().with_flush_interval(Duration::from_millis(30)).with_queue_size(1_000_000);
+    let options = LegOptions::default().with_buffer(
+        BufferConfig::default().with_flush_interval(Duration::from_millis(30)).with_size(1_000_000),
+    );
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
     for round in 1..=3 {
         work_times(10);
@@ -83,7 +86,8 @@ fn snapshots_go_when_they_have_waited_long_enough() {
 fn what_could_not_go_goes_when_it_has_waited_long_enough() {
     let _alone = alone();
     let exporter = Scripted::new("down", (0..3).map(|_| Step::Fail(ErrorKind::Unavailable)));
-    let options = LegOptions::default().with_flush_interval(Duration::from_millis(30));
+    let options = LegOptions::default()
+        .with_buffer(BufferConfig::default().with_flush_interval(Duration::from_millis(30)));
     let profiler = quiet().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
     assert_eq!(profiler.flush(LONG).unwrap_err().kind(), ErrorKind::Unavailable);
@@ -98,7 +102,7 @@ fn what_could_not_go_goes_when_it_has_waited_long_enough() {
 fn a_full_queue_goes_at_once() {
     let _alone = alone();
     let exporter = MemoryExporter::with_capacity(usize::MAX);
-    let options = LegOptions::default().with_flush_interval(NEVER);
+    let options = LegOptions::default().with_buffer(BufferConfig::default().with_flush_interval(NEVER));
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
     until_ledger(&profiler, "items that were sent", |ledger| ledger.exported > 3_000);
@@ -111,7 +115,7 @@ fn a_queue_in_front_of_a_stalled_backend_does_not_grow() {
     let _alone = alone();
     let gate = Gate::default();
     let exporter = Scripted::new("stalled", [Step::Wait(gate.clone())]);
-    let options = LegOptions::default().with_queue_size(500);
+    let options = LegOptions::default().with_buffer(BufferConfig::default().with_size(500));
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
     until_ledger(&profiler, "many snapshots", |ledger| {
@@ -186,7 +190,8 @@ fn single_items_that_are_too_large_are_dropped() {
 fn settings_change_while_it_runs() {
     let _alone = alone();
     let exporter = Scripted::new("changing", (0..100).map(|_| Step::Succeed));
-    let options = LegOptions::default().with_flush_interval(NEVER).with_queue_size(1_000_000);
+    let options = LegOptions::default()
+        .with_buffer(BufferConfig::default().with_flush_interval(NEVER).with_size(1_000_000));
     let profiler = busy().exporter_with(exporter.clone(), options).start().unwrap();
     work_times(10);
     profiler.flush(LONG).unwrap();
@@ -201,7 +206,7 @@ fn settings_change_while_it_runs() {
     // What waits goes without a flush.
     work_times(10);
     let patch: LegPatch =
-        serde_json::from_str(r#"{"flush_interval": "20ms", "batch_size": 1000000}"#).unwrap();
+        serde_json::from_str(r#"{"buffer": {"flush_interval": "20ms"}, "batch_size": 1000000}"#).unwrap();
     profiler.update_config("changing", patch).unwrap();
     until("the calls", || match changes(&exporter.taken()) {
         (20, 20) => Ok(()),
@@ -215,14 +220,16 @@ fn settings_change_while_it_runs() {
 fn a_queue_is_made_smaller_while_the_backend_is_down() {
     let _alone = alone();
     let exporter = Scripted::new("down", (0..4).map(|_| Step::Fail(ErrorKind::Unavailable)));
-    let options = LegOptions::default().with_queue_size(1_000_000);
+    let options = LegOptions::default().with_buffer(BufferConfig::default().with_size(1_000_000));
     let profiler = quiet().exporter_with(exporter.clone(), options).start().unwrap();
     for _ in 0..4 {
         work_times(10);
         assert!(profiler.flush(LONG).is_err());
     }
     assert_eq!(ledger(&profiler).merged, 0);
-    profiler.update_config("down", LegPatch::default().with_queue_size(1)).unwrap();
+    profiler
+        .update_config("down", LegPatch::default().with_buffer(BufferConfig::default().with_size(1)))
+        .unwrap();
     assert!(ledger(&profiler).merged > 0);
     profiler.shutdown(LONG).into_result().unwrap();
     assert_exact(&exporter.taken(), 40);
@@ -248,8 +255,11 @@ fn a_change_that_makes_no_sense_is_refused_with_the_cure() {
     );
     let zeros = [
         ("batch_size", LegPatch::default().with_batch_size(0)),
-        ("queue_size", LegPatch::default().with_queue_size(0)),
-        ("flush_interval", LegPatch::default().with_flush_interval(Duration::ZERO)),
+        ("size", LegPatch::default().with_buffer(BufferConfig::default().with_size(0))),
+        (
+            "flush_interval",
+            LegPatch::default().with_buffer(BufferConfig::default().with_flush_interval(Duration::ZERO)),
+        ),
     ];
     for (setting, patch) in zeros {
         let error = profiler.update_config("primary", patch).unwrap_err();
@@ -262,13 +272,15 @@ fn a_change_that_makes_no_sense_is_refused_with_the_cure() {
 #[test]
 fn a_patch_is_read_with_units_and_refuses_what_nobody_knows() {
     let read = serde_json::from_str::<LegPatch>;
-    let patch = read(r#"{"flush_interval": "1.5s", "queue_size": 7, "batch_size": null}"#).unwrap();
-    let wanted = LegPatch::default().with_flush_interval(Duration::from_millis(1500)).with_queue_size(7);
+    let patch = read(r#"{"buffer": {"flush_interval": "1.5s", "size": 7}, "batch_size": null}"#).unwrap();
+    let wanted = LegPatch::default()
+        .with_buffer(BufferConfig::default().with_flush_interval(Duration::from_millis(1500)).with_size(7));
     assert_eq!(patch, wanted);
     assert_eq!(read("{}").unwrap(), LegPatch::default());
-    for (wrong, cure) in
-        [(r#"{"flush_interval": "30"}"#, "500ms, 10s or 1m"), (r#"{"flush": "30s"}"#, "flush_interval")]
-    {
+    for (wrong, cure) in [
+        (r#"{"buffer": {"flush_interval": "30"}}"#, "500ms, 10s or 1m"),
+        (r#"{"buffer": {"flush": "30s"}}"#, "flush_interval"),
+    ] {
         let error = read(wrong).unwrap_err().to_string();
         assert!(error.contains(cure), "{error}");
     }
@@ -282,9 +294,9 @@ fn two_exporters_of_one_name_are_refused_with_the_cure() {
     assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
     let text = error.to_string();
     assert!(text.contains("with_name") && text.contains("exporter: memory"), "{text}");
-    let none = LegOptions::default().with_name("second").with_queue_size(0);
+    let none = LegOptions::default().with_name("second").with_buffer(BufferConfig::default().with_size(0));
     let error = both().exporter_with(MemoryExporter::new(), none).start().unwrap_err();
-    assert!(error.to_string().contains("setting: queue_size, exporter: second"), "{error}");
+    assert!(error.to_string().contains("setting: size, exporter: second"), "{error}");
     let second = LegOptions::default().with_name("second");
     let profiler = both().exporter_with(MemoryExporter::new(), second).start().unwrap();
     profiler.shutdown(LONG).into_result().unwrap();

@@ -170,7 +170,7 @@ impl Offered {
 type Outages = Vec<(Duration, Duration, Down)>;
 
 /// How often the backend was asked, and how long it took after the last outage until nothing was held.
-fn run(outages: &Outages, breaker: CircuitBreakerConfig, queue_size: usize) -> (u64, Duration) {
+fn run(outages: &Outages, breaker: CircuitBreakerConfig, size: usize) -> (u64, Duration) {
     let model = Model { config: breaker.clone(), failures: 0, open_until: None, succeeded: 0 };
     let state = State { down: None, model, attempts: 0, taken: HashMap::new() };
     let backend = Backend(Arc::new(Mutex::new(state)));
@@ -184,7 +184,12 @@ fn run(outages: &Outages, breaker: CircuitBreakerConfig, queue_size: usize) -> (
     let state = || layer.circuit_breaker().unwrap().state();
     paused(async {
         let exporter = AnyExporter::new(backend.clone()).layer(layer.clone());
-        let leg = Arc::new(Leg::new(exporter, "leg", LegOptions::default().with_queue_size(queue_size), 1));
+        let leg = Arc::new(Leg::new(
+            exporter,
+            "leg",
+            LegOptions::default().with_buffer(BufferConfig::default().with_size(size)),
+            1,
+        ));
         let task = tokio::spawn(leg.clone().run());
         let mut offered = Offered::default();
         for (up, down, how) in outages {
@@ -231,8 +236,8 @@ fn reliability_a_backend_that_comes_and_goes_is_left_alone_and_told_all_of_it() 
     });
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let attempts = std::cell::Cell::new(0);
-    let one = |(outages, breaker, queue_size)| {
-        attempts.set(attempts.get() + run(&outages, breaker, queue_size).0);
+    let one = |(outages, breaker, size)| {
+        attempts.set(attempts.get() + run(&outages, breaker, size).0);
         Ok(())
     };
     TestRunner::new(config).run(&(vec(outage, 1..8), breaker, 1..200_usize), one).unwrap();

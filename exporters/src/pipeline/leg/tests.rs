@@ -17,7 +17,7 @@ const MOST: usize = 12;
 
 /// What the backend answers to one batch.
 #[derive(Clone, Copy, Debug)]
-enum Answer {
+pub(super) enum Answer {
     Take,
     /// All but so many, the last ones.
     Reject(usize),
@@ -29,15 +29,15 @@ enum Answer {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Backend(Arc<Mutex<Log>>);
+pub(super) struct Backend(Arc<Mutex<Log>>);
 
 #[derive(Debug, Default)]
-struct Log {
+pub(super) struct Log {
     /// For one batch each, and how often it is busy before; then all are taken at once.
-    answers: VecDeque<(Answer, u8)>,
+    pub(super) answers: VecDeque<(Answer, u8)>,
     /// Every batch there was, with what it held, in order.
-    tried: Vec<(BatchId, Vec<(usize, u64)>)>,
-    taken: Vec<(usize, u64)>,
+    pub(super) tried: Vec<(BatchId, Vec<(usize, u64)>)>,
+    pub(super) taken: Vec<(usize, u64)>,
     /// Refused, in whatever way.
     lost: Vec<(usize, u64)>,
     /// How the books are to be.
@@ -98,13 +98,13 @@ impl Log {
 }
 
 impl Backend {
-    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(super) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         let backend = Self::default();
         backend.log().answers = answers.into_iter().map(|answer| (answer, 0)).collect();
         backend
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,7 +140,7 @@ impl Exporter for Backend {
 }
 
 /// Runs a leg while `drive` does something with it; time passes when all wait for it.
-fn with_leg<T>(backend: &Backend, options: LegOptions, drive: impl AsyncFnOnce(&Leg) -> T) -> T {
+pub(super) fn with_leg<T>(backend: &Backend, options: LegOptions, drive: impl AsyncFnOnce(&Leg) -> T) -> T {
     let mut tokio = tokio::runtime::Builder::new_current_thread();
     let tokio = tokio.enable_time().start_paused(true).build().unwrap();
     tokio.block_on(async {
@@ -213,7 +213,7 @@ fn when_there_is_no_more_time_what_waits_goes_as_one() {
 }
 
 /// Gives it a snapshot and waits until it has done what it could.
-async fn flush(leg: &Leg, items: &[(usize, u64)]) -> Result<()> {
+pub(super) async fn flush(leg: &Leg, items: &[(usize, u64)]) -> Result<()> {
     let done = leg.request(&Arc::new(snapshot(items.iter().copied())), false);
     while Arc::strong_count(&done) > 1 {
         yield_now().await;
@@ -221,7 +221,7 @@ async fn flush(leg: &Leg, items: &[(usize, u64)]) -> Result<()> {
     done.wait(std::time::Instant::now())
 }
 
-fn items(count: usize) -> Vec<(usize, u64)> {
+pub(super) fn items(count: usize) -> Vec<(usize, u64)> {
     (0..count).map(|at| (at, 1)).collect()
 }
 
@@ -265,23 +265,27 @@ fn what_waits_for_a_backend_that_is_down_or_busy_is_merged_where_it_is_too_much(
     let backend = Backend::default();
     let down = Answer::Fail(ErrorKind::Unavailable);
     backend.log().answers = [(down, 0), (down, 2), (Answer::Take, 9)].into();
-    with_leg(&backend, LegOptions::default().with_queue_size(10), async |leg| {
-        let held = || (leg.ledger().buffered, leg.ledger().merged);
-        let offer = |count| leg.offer(&Arc::new(snapshot(items(count))));
-        flush(leg, &items(4)).await.unwrap_err();
-        offer(4);
-        assert_eq!(held(), (8, 0), "there is room");
-        offer(4);
-        assert_eq!(held(), (8, 4), "it is down");
-        yield_now().await;
-        offer(4);
-        assert_eq!(held(), (12, 4), "one is on its way");
-        while backend.log().tried.len() < 2 {
+    with_leg(
+        &backend,
+        LegOptions::default().with_buffer(BufferConfig::default().with_size(10)),
+        async |leg| {
+            let held = || (leg.ledger().buffered, leg.ledger().merged);
+            let offer = |count| leg.offer(&Arc::new(snapshot(items(count))));
+            flush(leg, &items(4)).await.unwrap_err();
+            offer(4);
+            assert_eq!(held(), (8, 0), "there is room");
+            offer(4);
+            assert_eq!(held(), (8, 4), "it is down");
             yield_now().await;
-        }
-        assert_eq!(held(), (8, 8), "it came back");
-        flush(leg, &[]).await.unwrap();
-    });
+            offer(4);
+            assert_eq!(held(), (12, 4), "one is on its way");
+            while backend.log().tried.len() < 2 {
+                yield_now().await;
+            }
+            assert_eq!(held(), (8, 8), "it came back");
+            flush(leg, &[]).await.unwrap();
+        },
+    );
     assert_eq!(sums(&backend.log().taken), (0..4).map(|at| (at, 4)).collect());
 }
 
@@ -330,8 +334,12 @@ fn a_single_item_that_is_too_large_is_dropped_alone() {
 
 #[test]
 fn what_comes_at_the_end_is_merged_by_nobody_who_has_a_deadline() {
-    let leg =
-        Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default().with_queue_size(5), 1);
+    let leg = Leg::new(
+        AnyExporter::new(Backend::default()),
+        "leg",
+        LegOptions::default().with_buffer(BufferConfig::default().with_size(5)),
+        1,
+    );
     leg.work().held_up = true;
     let last = |shutdown| leg.request(&Arc::new(snapshot(items(5))), shutdown);
     let _asked = [false, false, true].map(last);
@@ -350,8 +358,9 @@ fn labels_are_added_to_what_the_exporter_asks_for() {
     let leg =
         Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default().with_mapping(labels), 1);
     leg.offer(&Arc::new(snapshot(items(5))));
-    let waiting = leg.work().queue.pop().unwrap();
-    let metrics = leg.mapped(waiting, Some(Box::leak(Box::new(asked_for)))).unwrap().metrics;
+    let Signal::Metrics(waiting) = leg.work().buffer.pop().unwrap().signal().unwrap() else { unreachable!() };
+    let (metrics, mapped) = leg.mapped(waiting, Some(Box::leak(Box::new(asked_for)))).unwrap();
+    assert!(mapped);
     assert_eq!(metrics.len(), 1);
     let Data::Gauge(points) = &metrics.metric("series").unwrap().data else { unreachable!() };
     let attributes = &points[0].series.attributes;
@@ -369,8 +378,8 @@ fn a_handle_tells_how_it_is() {
         assert!(matches!(leg.health(), Health::Unhealthy(error) if error.kind() == ErrorKind::Unavailable));
         assert!(leg.last_export().is_none());
         let stats = leg.buffer_stats();
-        assert_eq!((stats.items, stats.snapshots, stats.size), (5, 1, 1000));
-        assert!((stats.usage() - 0.005).abs() < 1e-9);
+        assert_eq!((stats.items, stats.groups, stats.size, stats.flushes), (5, 1, 1000, 1));
+        assert!((stats.usage - 0.005).abs() < 1e-9 && stats.memory > 0);
         flush(leg, &items(3)).await.unwrap();
         assert_eq!(leg.last_export().map(|last| last.items), Some(1));
         assert!(matches!(leg.health(), Health::Degraded(error) if error.to_string().contains("items: 2")));
@@ -519,8 +528,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let changes = vec(option::weighted(0.7, 1..100_u64), 0..20)
         .prop_map(|all| (0..).zip(all).filter_map(|(at, change)| Some((at, change?))).collect());
     let sizes = |most: usize| option::of(1..most);
-    let change = (sizes(15), sizes(50)).prop_map(|(batch_size, queue_size)| {
-        Step::Change(LegPatch { batch_size, queue_size, ..LegPatch::default() })
+    let change = (sizes(15), sizes(50)).prop_map(|(batch_size, size)| {
+        let buffer = size.map(|size| BufferConfig::default().with_size(size));
+        Step::Change(LegPatch { batch_size, buffer })
     });
     vec(
         prop_oneof![6 => changes.prop_map(Step::Offer), 1 => Just(Step::Flush), 3 => Just(Step::Wait), 1 => change],
@@ -528,7 +538,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-fn sums(items: &[(usize, u64)]) -> BTreeMap<usize, u64> {
+pub(super) fn sums(items: &[(usize, u64)]) -> BTreeMap<usize, u64> {
     let mut sums = BTreeMap::new();
     items.iter().for_each(|(series, change)| *sums.entry(*series).or_default() += change);
     sums
@@ -540,18 +550,18 @@ proptest! {
     fn everything_is_accounted_for(
         answers in answers(),
         steps in steps(),
-        queue_size in 1..50_usize,
+        size in 1..50_usize,
         together: bool,
     ) {
         let backend = Backend::default();
         backend.log().answers = answers.into();
-        let mut options = LegOptions::default().with_queue_size(queue_size);
+        let mut options = LegOptions::default().with_buffer(BufferConfig::default().with_size(size));
         if together {
-            options = options.with_flush_interval(Duration::from_secs(3600));
+            options.buffer = options.buffer.with_flush_interval(Duration::from_secs(3600));
         }
         let mut offered = Vec::new();
         let ledger = with_leg(&backend, options, async |leg| {
-            let mut room = queue_size.max(20) as u64;
+            let mut room = size.max(20) as u64;
             let check = |room| {
                 let ledger = leg.ledger();
                 assert!(ledger.is_balanced(), "{ledger:?}");
@@ -567,7 +577,8 @@ proptest! {
                     Step::Flush => drop(leg.request(&Arc::new(snapshot([])), false)),
                     Step::Wait => yield_now().await,
                     Step::Change(patch) => {
-                        room = room.max(patch.queue_size.unwrap_or_default() as u64);
+                        let size = patch.buffer.as_ref().map_or(0, |buffer| buffer.size);
+                        room = room.max(size as u64);
                         leg.update(&patch);
                     }
                 }
