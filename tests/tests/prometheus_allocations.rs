@@ -1,6 +1,6 @@
 //! A page of known series is rendered without allocating.
 
-#[expect(unreachable_pub, reason = "it is a library elsewhere")]
+#[expect(dead_code, unreachable_pub, reason = "it is a library elsewhere")]
 #[path = "../../benches/src/allocations.rs"]
 mod allocations;
 
