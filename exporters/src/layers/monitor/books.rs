@@ -116,6 +116,21 @@ impl Default for Books {
     }
 }
 
+/// The 50th, 95th and 99th percentile: each the value of the nearest rank.
+fn percentiles(mut latencies: Vec<Duration>) -> [Option<Duration>; 3] {
+    let len = latencies.len();
+    let ranks = [50, 95, 99].map(|percent| (len * percent).div_ceil(100).max(1) - 1);
+    let mut end = len;
+    for rank in ranks.into_iter().rev() {
+        // What is above the last one is not looked at again.
+        if let Some(rest) = latencies.get_mut(..end).filter(|rest| rank < rest.len()) {
+            rest.select_nth_unstable(rank);
+            end = rank + 1;
+        }
+    }
+    ranks.map(|rank| latencies.get(rank).copied())
+}
+
 impl Books {
     pub(super) fn add(&mut self, ended: Ended, config: &MonitorConfig) {
         let Ended { spans, items, failed, error, bytes, backlog, duration } = ended;
@@ -154,17 +169,11 @@ impl Books {
         while self.recent.front().is_some_and(|(at, ..)| now.duration_since(*at) > RECENT.0) {
             self.recent.pop_front();
         }
-        let mut latencies: Vec<Duration> = match config.track_export_latency && self.recent.len() >= ENOUGH {
+        let latencies = match config.track_export_latency && self.recent.len() >= ENOUGH {
             true => self.recent.iter().map(|(_, duration, _)| *duration).collect(),
             false => Vec::new(),
         };
-        latencies.sort_unstable();
-        // The nearest rank.
-        let percentile = |q: f64| {
-            let rank = (q * latencies.len() as f64).ceil() as usize;
-            latencies.get(rank.max(1) - 1).copied()
-        };
-        let (latency_p50, latency_p95, latency_p99) = (percentile(0.5), percentile(0.95), percentile(0.99));
+        let [latency_p50, latency_p95, latency_p99] = percentiles(latencies);
         let succeeded = self.recent.iter().filter(|(.., well)| *well).count();
         let rate = config.track_success_rate && self.recent.len() >= ENOUGH;
         let items = |failed: bool| {
@@ -283,5 +292,27 @@ impl Books {
         counts.for_each(|count| count.change = 0);
         self.durations.values_mut().for_each(|(_, change)| *change = ExponentialHistogram::at_scale(SCALE));
         metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_a_sorted_list() {
+        let mut random = 1u64;
+        for len in [0, 1, 2, 5, 19, 20, 21, 99, 100, 101, 1000] {
+            let latencies: Vec<_> = (0..len)
+                .map(|_| {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    Duration::from_millis(random >> 58)
+                })
+                .collect();
+            let mut sorted = latencies.clone();
+            sorted.sort_unstable();
+            let of = |q: f64| sorted.get((q * f64::from(len)).ceil().max(1.0) as usize - 1).copied();
+            assert_eq!(percentiles(latencies), [of(0.5), of(0.95), of(0.99)], "{len}");
+        }
     }
 }
