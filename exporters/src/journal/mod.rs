@@ -190,7 +190,10 @@ impl State {
                 }
             }
         };
-        let at = write(&file, lines, options.durability)?;
+        let written = write(&file, lines, options.durability);
+        // A process that is just being forked has the file too, and so would have its lock.
+        let _ = file.unlock();
+        let at = written?;
         self.total += len;
         self.current = Some(path.clone());
         Ok(Appended { path, at, total: self.total })

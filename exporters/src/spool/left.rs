@@ -112,6 +112,7 @@ impl State {
             true => vec![(0, &*text)],
             false => pieces(&text),
         };
+        let mut wrong = None;
         for (offset, piece) in pieces {
             if piece.first() == Some(&DONE) {
                 continue;
@@ -132,10 +133,13 @@ impl State {
                 Err(error) => {
                     // Whoever wrote it can read it.
                     known.live += u64::from(error.context("version").is_some());
-                    tell!(file = %known.path.display(), at, %error, "a line is passed over");
-                    self.count(|stats| stats.corrupt += 1);
+                    wrong = Some((known.path.display().to_string(), error));
                 }
             }
+        }
+        if let Some((file, error)) = wrong {
+            tell!(file, at = line.at, %error, "a line is passed over");
+            self.count(|stats| stats.corrupt += 1);
         }
     }
 }

@@ -13,8 +13,8 @@
 //! files is not used, since only the spool knows which files are in other slots, or needed no more; nor is `Journal`, since its turn is
 //! too short: here an append, and what is known of the segments, change together.
 //!
-//! A forked child has the locks as well as its parent, and must leave the spool alone, which it does where it has no leg's task.
-//! While it lives, nobody takes over what the parent left.
+//! A forked child has the locks as well as its parent, and so is refused, and leaves the files alone where it drops the spool. Where the
+//! parent is killed, nobody takes over what it left as long as the child lives.
 
 #![cfg_attr(not(test), expect(dead_code, reason = "no leg has one yet"))]
 
@@ -28,6 +28,7 @@ use serde::Deserialize;
 use std::{
     io,
     path::{Path, PathBuf},
+    process,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -111,6 +112,7 @@ pub(crate) struct Spool {
     state: Arc<tokio::sync::Mutex<State>>,
     stats: Arc<Mutex<SpoolStats>>,
     directory: Arc<Path>,
+    process: u32,
 }
 
 impl Spool {
@@ -130,7 +132,7 @@ impl Spool {
             unavailable(&config.directory, message, error)
         })?;
         let state = Arc::new(tokio::sync::Mutex::new(state));
-        Ok(Self { state, stats, directory: (&*config.directory).into() })
+        Ok(Self { state, stats, directory: (&*config.directory).into(), process: process::id() })
     }
 
     /// The next of what an earlier process left, the oldest first, each once; where this is dropped, the next call has it.
@@ -139,7 +141,7 @@ impl Spool {
     /// [`Unavailable`](ErrorKind::Unavailable) where a file cannot be read. It stays for a later process, and the next call goes on with
     /// the next file.
     pub(crate) async fn next_left(&self) -> Result<Option<(Record, Batch)>> {
-        let mut state = self.state.clone().lock_owned().await;
+        let mut state = self.state().await?;
         if !state.has_found() {
             let find = move || {
                 state.find();
@@ -189,9 +191,18 @@ impl Spool {
         &self,
         work: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let mut state = self.state.clone().lock_owned().await;
+        let mut state = self.state().await?;
         let work = move || Ok(work(&mut state));
         journal::blocking(work).await.map_err(|error| self.ended(error)).flatten()
+    }
+
+    async fn state(&self) -> Result<tokio::sync::OwnedMutexGuard<State>> {
+        match self.process == process::id() {
+            true => Ok(self.state.clone().lock_owned().await),
+            // Whoever had its turn when it was forked does not come to an end here.
+            false => Err(Error::new(ErrorKind::Unsupported, "the spool is the parent's of this process")
+                .with_context("directory", self.directory.display())),
+        }
     }
 
     fn ended(&self, error: io::Error) -> Error {

@@ -128,9 +128,8 @@ impl State {
 
     /// Cuts off what a killed process left at the end, or somebody else wrote there; gives what is left.
     pub(super) fn cut(&self, path: &Path) -> io::Result<u64> {
-        let Some(file) = journal::open(path, |options| options)? else {
-            return Ok(fs::symlink_metadata(path)?.len());
-        };
+        // The slot's lock is enough.
+        let file = journal::open_unlocked(path, |options| options.write(true))?;
         let before = file.metadata()?.len();
         // None is longer: a line that is too long for others has one of its own.
         if before > record::LONGEST as u64 {
@@ -179,7 +178,7 @@ impl State {
 
     /// Has a slot that is there, and not somebody else's by now.
     fn own_slot(&mut self) -> io::Result<()> {
-        if self.own.is_there() {
+        if self.own.is_there()? {
             return Ok(());
         }
         self.own = Slot::claim(&self.directory, &self.leg)?;
@@ -340,6 +339,9 @@ impl State {
 impl Drop for State {
     /// A spool that was drained leaves nothing.
     fn drop(&mut self) {
+        if !self.own.is_ours() {
+            return;
+        }
         if let Some(current) = self.current.take() {
             self.finish(current);
         }

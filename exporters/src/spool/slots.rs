@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    process,
 };
 
 /// How many processes may share a directory.
@@ -19,6 +20,16 @@ const LOCK: &str = ".lock";
 pub(super) struct Slot {
     pub(super) directory: PathBuf,
     lock: File,
+    process: u32,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // Else it would be held for as long as somebody lives who was forked meanwhile, be it only until it runs something else.
+        if self.is_ours() {
+            let _ = self.lock.unlock();
+        }
+    }
 }
 
 impl Slot {
@@ -65,19 +76,31 @@ impl Slot {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let lock = journal::open(&directory.join(LOCK), |options| options.create(true))?;
-        Ok(lock.map(|lock| Self { directory: directory.to_owned(), lock }))
+        Ok(lock.map(|lock| Self { directory: directory.to_owned(), lock, process: process::id() }))
     }
 
     /// Whether it is still there, and not another one in its place, which somebody else may have.
-    pub(super) fn is_there(&self) -> bool {
+    ///
+    /// # Errors
+    /// The system's, where that cannot be said.
+    pub(super) fn is_there(&self) -> io::Result<bool> {
         let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let there = fs::symlink_metadata(self.directory.join(LOCK)).map(place);
-        there.is_ok_and(|there| self.lock.metadata().is_ok_and(|lock| place(lock) == there))
+        match fs::symlink_metadata(self.directory.join(LOCK)) {
+            Ok(there) => Ok(place(there) == place(self.lock.metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether this is the process that locked it, and no child of it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.process == process::id()
     }
 
     /// Removes the directory, if nothing else is in it.
     pub(super) fn remove(&self) {
-        if self.is_there() {
+        if self.is_there().is_ok_and(|there| there) {
             let _ = fs::remove_file(self.directory.join(LOCK));
             let _ = fs::remove_dir(&self.directory);
         }
@@ -167,7 +190,7 @@ mod tests {
             assert_eq!(others.iter().map(name).collect::<Vec<_>>(), [Some(1)]);
             assert_eq!(name(&Slot::claim(&temp.0, leg).unwrap()), Some(2));
             others[0].remove();
-            assert!(!others[0].is_there() && one.is_there());
+            assert!(!others[0].is_there().unwrap() && one.is_there().unwrap());
         }
     }
 
@@ -188,9 +211,9 @@ mod tests {
         assert_eq!(fs::metadata(&slot.directory).unwrap().mode() & 0o777, 0o700);
         // Renamed away, or deleted: it is not ours any more.
         fs::rename(&slot.directory, temp.0.join("b")).unwrap();
-        assert!(!slot.is_there());
+        assert!(!slot.is_there().unwrap());
         fs::create_dir(&slot.directory).unwrap();
         fs::write(slot.directory.join(LOCK), "").unwrap();
-        assert!(!slot.is_there());
+        assert!(!slot.is_there().unwrap());
     }
 }

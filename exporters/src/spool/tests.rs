@@ -12,6 +12,10 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
+fn full() -> bool {
+    std::env::var("EXPORTERS_RELIABILITY").is_ok_and(|value| value == "full")
+}
+
 fn config(temp: &Temp) -> SpoolConfig {
     SpoolConfig::new(temp.0.join("spool"))
 }
@@ -224,6 +228,23 @@ fn a_call_that_is_dropped_does_nothing_or_all_of_it() {
     assert_eq!(sequences(&spool), [1, 2]);
     drop(spool);
     assert!(sequences(&open(&temp)).starts_with(&[1, 2]));
+}
+
+#[test]
+fn a_forked_child_leaves_it_alone() {
+    let temp = Temp::new();
+    let spool = open(&temp);
+    let record = append(&spool, [1]).remove(0);
+    let state = spool.state.try_lock().unwrap();
+    let child = Spool { process: 0, ..spool.clone() };
+    for error in [run(child.append(&batch(2))).unwrap_err(), run(child.read(&record)).unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+    assert!(run(child.next_left()).is_err());
+    drop(state);
+    run(child.done(record));
+    drop((child, spool));
+    assert_eq!(sequences(&open(&temp)), [1]);
 }
 
 #[test]

@@ -16,6 +16,13 @@ fn written(sequences: std::ops::RangeInclusive<u64>) -> (Temp, PathBuf, Vec<u8>)
     (temp, path, bytes)
 }
 
+/// Another file in its place. To truncate the one that is there would wait for the disk.
+fn put(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let _ = fs::remove_file(path);
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn a_byte_that_changed_costs_at_most_one_record() {
     let (temp, path, bytes) = written(1..=3);
@@ -30,7 +37,7 @@ fn a_byte_that_changed_costs_at_most_one_record() {
             for change in [1, 0x80, b'\n' ^ bytes[at], b' ' ^ bytes[at]] {
                 let mut changed = bytes.clone();
                 changed[at] ^= change;
-                fs::write(&path, &changed).unwrap();
+                put(&path, &changed);
                 spool = open(&temp);
                 let found = sequences(&spool);
                 let lost = expected.iter().filter(|sequence| !found.contains(sequence)).count();
@@ -64,7 +71,7 @@ fn every_end_is_cut_off_and_written_on() {
     let (temp, path, bytes) = written(1..=2);
     let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for len in 0..=bytes.len() {
-        fs::write(&path, &bytes[..len]).unwrap();
+        put(&path, &bytes[..len]);
         let spool = open(&temp);
         let whole = [first, bytes.len()].iter().filter(|end| **end <= len).count() as u64;
         assert_eq!(spool.stats().torn, u64::from(![0, first, bytes.len()].contains(&len)));
@@ -87,20 +94,19 @@ fn what_is_no_record_is_passed_over_and_told() {
         let summed = text.trim_end().split_at(BEGIN_AND_SUM).1.to_owned();
         format!("{{\"crc32\":\"{:08x}\",{summed}\n", crc32fast::hash(summed.as_bytes()))
     };
-    let junk: [(&[u8], u64); 5] = [
-        (b"\0\0\0\0\n", 1),
-        (b"\n", 1),
-        (b"{\"crc32\":\"\",\"crc32\":\"\"crc32\":\"\n", 3),
-        (b"\xff\xfe\n", 1),
-        (of_later.as_bytes(), 1),
+    let junk: [&[u8]; 5] = [
+        b"\0\0\0\0\n",
+        b"\n",
+        b"{\"crc32\":\"\",\"crc32\":\"\"crc32\":\"\n",
+        b"\xff\xfe\n",
+        of_later.as_bytes(),
     ];
-    for (junk, corrupt) in junk {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, [junk, lines[0], junk, lines[1], junk].concat()).unwrap();
+    for junk in junk {
+        put(&path, &[junk, lines[0], junk, lines[1], junk].concat());
         let spool = open(&temp);
         let found = left(&spool);
         assert_eq!(found.len(), 2);
-        assert_eq!(spool.stats().corrupt, 3 * corrupt);
+        assert_eq!(spool.stats().corrupt, 3);
         for (_, record) in found {
             run(spool.done(record));
         }
@@ -246,20 +252,48 @@ fn where_files_were_taken_away_there_is_room() {
     assert_eq!(spool.stats().files, 1);
 }
 
-#[test]
-fn what_may_not_be_read_stays() {
-    // SAFETY: it only asks.
-    if unsafe { libc::geteuid() } == 0 {
-        return eprintln!("LEFT OUT: permissions: root may do everything");
-    }
+/// Only for who is not root, who may do everything.
+pub(super) fn what_may_not_be_read_stays() {
     let (temp, path, _) = written(1..=2);
-    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-    mode(0o000);
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&path, 0o000);
     let spool = open(&temp);
     assert_eq!(run(spool.next_left()).unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(run(spool.next_left()).unwrap().is_none());
     append(&spool, [3]);
+    let directory = config(&temp).directory;
+    for (of, while_open) in [(directory.join("leg"), true), (directory.clone(), false)] {
+        mode(&of, 0o000);
+        match while_open {
+            true => assert_eq!(run(spool.append(&batch(4))).unwrap_err().kind(), ErrorKind::Unavailable),
+            false => {
+                assert_eq!(Spool::open(&config(&temp), "leg").unwrap_err().kind(), ErrorKind::Unavailable)
+            }
+        }
+        mode(&of, 0o700);
+    }
+    append(&spool, [5]);
     drop(spool);
-    mode(0o600);
-    assert_eq!(sequences(&open(&temp)), [1, 2, 3]);
+    mode(&path, 0o600);
+    let mut found = sequences(&open(&temp));
+    found.sort_unstable();
+    assert_eq!(found, [1, 2, 3, 5]);
+}
+
+#[test]
+fn a_start_reads_no_more_than_it_is_asked_for() {
+    let (temp, path, bytes) = written(1..=1);
+    // A thousand names of one file of 10 MB: 10 GB.
+    put(&path, &bytes.repeat(10_000_000 / bytes.len()));
+    for number in 2..=1000 {
+        fs::hard_link(&path, path.with_file_name(format!("spool-20200101T000000Z-{number:06}.spool")))
+            .unwrap();
+    }
+    let began = std::time::Instant::now();
+    let config = SpoolConfig { max_size: u64::MAX, ..config(&temp) };
+    let spool = Spool::open(&config, "leg").unwrap();
+    assert!(run(spool.next_left()).unwrap().is_some());
+    run(spool.append(&batch(2))).unwrap();
+    let (files, took) = (spool.stats().files, began.elapsed());
+    assert!(files >= 1000 && took.as_millis() <= 1000, "{files} in {took:?}");
 }

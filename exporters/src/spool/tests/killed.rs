@@ -13,7 +13,7 @@ use std::{
 const SCENARIO: &str = "EXPORTERS_SPOOL_TEST";
 
 fn kills() -> usize {
-    if env::var("EXPORTERS_RELIABILITY").is_ok_and(|value| value == "full") { 200 } else { 20 }
+    if full() { 200 } else { 20 }
 }
 
 /// This program, as a child that does nothing else.
@@ -36,6 +36,7 @@ fn as_a_child() {
     match scenario {
         Some("write") => write_on(Path::new(directory), number.parse().unwrap()),
         Some("limit") => limit(Path::new(directory)),
+        Some("permissions") => permissions(),
         scenario => panic!("{scenario:?}"),
     }
 }
@@ -153,13 +154,13 @@ fn limit(directory: &Path) {
     let batch = batch(0);
     let len = crate::encode::record::encode(&batch, None).unwrap().len() as u64;
     let (mut spool, mut there) = (open(), 0);
-    for short in 1..=len {
+    for short in (1..=len).step_by(if full() { 1 } else { 7 }) {
         let before = spool.stats().bytes;
         set(before + len - short);
         let error = run(spool.append(&batch)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         set(before + len);
-        if short % 5 == 0 {
+        if short % 3 == 0 {
             drop(spool);
             spool = open();
             assert_eq!((sequences(&spool).len(), spool.stats().torn), (there, 0));
@@ -175,10 +176,34 @@ fn limit(directory: &Path) {
     tell("limited", 0);
 }
 
+fn permissions() {
+    // SAFETY: this process is a child that does nothing else.
+    unsafe {
+        if libc::geteuid() == 0 {
+            assert_eq!((libc::setgid(65_534), libc::setuid(65_534)), (0, 0));
+        }
+    }
+    hostile::what_may_not_be_read_stays();
+    tell("permitted", 0);
+}
+
+fn assert_says(scenario: &str, said: &str) {
+    let temp = Temp::new();
+    let output = child(scenario, &temp.0, 0).output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && out.contains(said),
+        "{out}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 #[test]
 fn a_disk_that_refuses_tears_no_line_and_is_written_again() {
-    let temp = Temp::new();
-    let output = child("limit", &temp.0, 0).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("@ limited 0"), "{said}");
+    assert_says("limit", "@ limited 0");
+}
+
+#[test]
+fn what_may_not_be_read_stays() {
+    assert_says("permissions", "@ permitted 0");
 }
