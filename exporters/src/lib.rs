@@ -25,6 +25,8 @@ mod replay;
 mod routes;
 mod secret;
 mod settings;
+#[cfg(feature = "file")]
+mod spool;
 #[cfg(feature = "http")]
 mod transport;
 
@@ -73,5 +75,7 @@ pub use routes::{
 };
 pub use secret::Secret;
 pub use settings::{Endpoint, Settings, duration, size};
+#[cfg(feature = "file")]
+pub use spool::{SpoolConfig, SpoolStats};
 #[cfg(feature = "http")]
 pub use transport::{AuthConfig, AuthKind, ExporterConfig, TlsConfig};

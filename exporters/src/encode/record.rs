@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub(crate) const LONGEST: usize = 64 << 20;
 /// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
-const BEGIN: &[u8] = b"{\"crc32\":\"";
+/// What a line begins with; the checksum follows.
+pub(crate) const BEGIN: &[u8] = b"{\"crc32\":\"";
 const MIDDLE: &[u8] = b"\",";
 /// How deep lists and maps may be within each other; the parser would go down to 127.
 const DEEPEST: usize = 100;
@@ -92,11 +93,10 @@ pub(crate) fn encode(batch: &Batch, letter: Option<&Letter>) -> Result<Vec<u8>> 
 pub(crate) fn decode(line: &[u8]) -> Result<(Batch, Option<Letter>)> {
     let wrong = |message| Error::new(ErrorKind::Rejected, message);
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let rest = line.strip_prefix(BEGIN).filter(|_| line.len() < LONGEST);
-    let (sum, rest) =
-        rest.and_then(|rest| rest.split_at_checked(8)).ok_or_else(|| wrong("it is no record"))?;
-    let summed = rest.strip_prefix(MIDDLE).ok_or_else(|| wrong("it is no record"))?;
-    if sum != format!("{:08x}", crc32fast::hash(summed)).as_bytes() {
+    if !line.starts_with(BEGIN) || line.len() >= LONGEST {
+        return Err(wrong("it is no record"));
+    }
+    if !is_sound(line) {
         return Err(wrong("the record is not as it was written"));
     }
     if depth(line) > DEEPEST {
@@ -115,6 +115,17 @@ pub(crate) fn decode(line: &[u8]) -> Result<(Batch, Option<Letter>)> {
     let batch = Batch::new(read.id, signal);
     check(batch.metrics().map(|metrics| &**metrics)).map_err(|_| wrong("a histogram contradicts itself"))?;
     Ok((batch, read.letter))
+}
+
+/// Whether the line is as it was written, but for its first byte.
+pub(crate) fn is_sound(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let parts = || {
+        let rest = line.get(1..)?.strip_prefix(BEGIN.get(1..)?)?;
+        let (sum, rest) = rest.split_at_checked(8)?;
+        Some((sum, rest.strip_prefix(MIDDLE)?))
+    };
+    parts().is_some_and(|(sum, summed)| sum == format!("{:08x}", crc32fast::hash(summed)).as_bytes())
 }
 
 /// For fuzzing: a record with `summed` behind its checksum, which is the right one, read and written again, also in the formats for

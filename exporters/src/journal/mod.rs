@@ -91,7 +91,7 @@ struct Shared {
 
 /// What is known of the files, all of which may have become wrong.
 #[derive(Debug, Default)]
-struct State {
+pub(crate) struct State {
     /// Where the last line went.
     current: Option<PathBuf>,
     /// Bytes of all files, at least.
@@ -113,7 +113,7 @@ impl Journal {
         // Waiting for its turn costs no thread, and ends with this future.
         let mut state = self.0.state.clone().lock_owned().await;
         let shared = self.0.clone();
-        let append = move || state.append(&shared.options, &lines, SystemTime::now());
+        let append = move || Ok(state.append(&shared.options, &lines, SystemTime::now())?.total);
         blocking(append).await.map_err(|error| self.unavailable(error))
     }
 
@@ -140,8 +140,20 @@ impl Journal {
     }
 }
 
+/// Where lines went.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub(crate) path: PathBuf,
+    /// Where in the file they begin.
+    pub(crate) at: u64,
+    /// Bytes of all files.
+    pub(crate) total: u64,
+}
+
 /// Does `work` where it may wait: on a thread for that, or, without tokio, here.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     match tokio::runtime::Handle::try_current() {
         Ok(tokio) => {
             let done = tokio.spawn_blocking(work).await;
@@ -152,7 +164,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 impl State {
-    fn append(&mut self, options: &Options, lines: &[u8], now: SystemTime) -> io::Result<u64> {
+    /// As [`Journal::append`], on this thread.
+    ///
+    /// # Errors
+    /// The system's, or that all files together would be too large.
+    pub(crate) fn append(
+        &mut self,
+        options: &Options,
+        lines: &[u8],
+        now: SystemTime,
+    ) -> io::Result<Appended> {
         let folder = Folder::new(options, now);
         let len = lines.len() as u64;
         let known = self.current.take().and_then(|path| folder.resume(&path, len));
@@ -169,15 +190,18 @@ impl State {
                 }
             }
         };
-        write(&file, lines, options.durability)?;
+        let written = write(&file, lines, options.durability);
+        // A process that is just being forked has the file too, and so would have its lock.
+        let _ = file.unlock();
+        let at = written?;
         self.total += len;
-        self.current = Some(path);
-        Ok(self.total)
+        self.current = Some(path.clone());
+        Ok(Appended { path, at, total: self.total })
     }
 }
 
-/// All of `lines` at the end of the file, or nothing.
-fn write(mut file: &File, lines: &[u8], durability: Durability) -> io::Result<()> {
+/// All of `lines` at the end of the file, or nothing; gives where that was.
+fn write(mut file: &File, lines: &[u8], durability: Durability) -> io::Result<u64> {
     let before = file.metadata()?.len();
     let written = file.write_all(lines).and_then(|()| match durability {
         Durability::Flushed => Ok(()),
@@ -186,7 +210,7 @@ fn write(mut file: &File, lines: &[u8], durability: Durability) -> io::Result<()
     written
         .and_then(|()| match file.metadata()?.nlink() {
             0 => Err(io::Error::new(io::ErrorKind::NotFound, "the file was deleted while it was written")),
-            _ => Ok(()),
+            _ => Ok(before),
         })
         // Should that fail too, then the next one to open it repairs it.
         .inspect_err(|_| _ = file.set_len(before))
@@ -218,12 +242,7 @@ pub(crate) fn open(
     path: &Path,
     how: impl FnOnce(&mut OpenOptions) -> &mut OpenOptions,
 ) -> io::Result<Option<File>> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = how(&mut options).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
-    }
+    let file = open_unlocked(path, |options| how(options.append(true)))?;
     match file.try_lock() {
         // It may have been deleted before it was locked.
         Ok(()) => Ok(Some(file).filter(|file| file.metadata().is_ok_and(|metadata| metadata.nlink() > 0))),
@@ -232,8 +251,30 @@ pub(crate) fn open(
     }
 }
 
+/// Opens a file, and nothing else, for reading and for what `how` adds.
+pub(crate) fn open_unlocked(
+    path: &Path,
+    how: impl FnOnce(&mut OpenOptions) -> &mut OpenOptions,
+) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = how(&mut options).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")),
+    }
+}
+
+/// All files of a journal and their sizes, in the order of their names.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn files(options: &Options) -> io::Result<Vec<(PathBuf, u64)>> {
+    Folder::new(options, SystemTime::now()).files()
+}
+
 /// The directory, and those above it, where they are not there; nobody else may look into a new one.
-fn make_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }

@@ -68,7 +68,7 @@ impl ByHand {
     }
 
     fn append(&mut self, line: &str, seconds: u64) -> io::Result<u64> {
-        self.1.append(&self.0, line.as_bytes(), at(seconds))
+        Ok(self.1.append(&self.0, line.as_bytes(), at(seconds))?.total)
     }
 }
 
