@@ -5,6 +5,7 @@
 mod backend;
 mod black_holes;
 mod panics;
+mod retry_after;
 
 use exporters::{Batch, LegReport, profiled};
 use std::{env, fmt, time::Duration};
