@@ -6,6 +6,7 @@ mod backend;
 mod black_holes;
 mod panics;
 mod retry_after;
+mod user_code;
 
 use exporters::{Batch, LegReport, profiled};
 use std::{env, fmt, time::Duration};
