@@ -5,7 +5,10 @@
 mod backend;
 mod black_holes;
 mod panics;
+#[path = "../runtime/program.rs"]
+mod program;
 mod retry_after;
+mod runtimes;
 mod user_code;
 
 use exporters::{Batch, LegReport, profiled};
