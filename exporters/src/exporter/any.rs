@@ -132,7 +132,7 @@ impl<E> Drop for Remembering<E> {
 
 impl<E: fmt::Debug> fmt::Debug for Remembering<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.exporter.fmt(f)
+        (*self.exporter).fmt(f)
     }
 }
 
