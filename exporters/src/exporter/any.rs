@@ -1,12 +1,13 @@
 //! The one boxed boundary: any exporter behind one type, and what wraps it.
 
 use super::{Capability, Exporter, Health, Info, LastOutcome, Receipt};
-use crate::{Batch, Result};
+use crate::{Batch, Result, foreign::quietly};
 use pin_project_lite::pin_project;
 use std::{
     borrow::Cow,
     fmt,
     future::Future,
+    mem::ManuallyDrop,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -19,6 +20,9 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// It remembers what came of the last export, so that no exporter has to: where that failed, its [`health`](Exporter::health) is
 /// [`Degraded`](Health::Degraded) if sending again may help, else [`Unhealthy`](Health::Unhealthy), also where the exporter itself
 /// says that all is well. Batches that could not be written, or were too large, do not count.
+///
+/// An exporter that panics when it is asked for its [`info`](Exporter::info) is called `unknown`; a panic when it is dropped ends
+/// there.
 #[derive(Clone)]
 pub struct AnyExporter(Arc<dyn DynExporter>);
 
@@ -31,7 +35,7 @@ pub trait Layer {
 impl AnyExporter {
     /// Erases the type of `exporter`.
     pub fn new(exporter: impl Exporter) -> Self {
-        Self(Arc::new(Remembering { exporter, last: LastOutcome::default() }))
+        Self(Arc::new(Remembering { exporter: ManuallyDrop::new(exporter), last: LastOutcome::default() }))
     }
 
     /// Wraps it. The layer that is added last sees a batch first.
@@ -115,19 +119,26 @@ trait DynExporter: Send + Sync + fmt::Debug {
 
 /// An exporter, and what came of its last export.
 struct Remembering<E> {
-    exporter: E,
+    exporter: ManuallyDrop<E>,
     last: LastOutcome,
+}
+
+impl<E> Drop for Remembering<E> {
+    fn drop(&mut self) {
+        // SAFETY: this is dropped once, and nothing uses the exporter after that.
+        let _ = quietly(|| unsafe { ManuallyDrop::drop(&mut self.exporter) });
+    }
 }
 
 impl<E: fmt::Debug> fmt::Debug for Remembering<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.exporter.fmt(f)
+        (*self.exporter).fmt(f)
     }
 }
 
 impl<E: Exporter> DynExporter for Remembering<E> {
     fn info(&self) -> Info {
-        self.exporter.info()
+        quietly(|| self.exporter.info()).unwrap_or(Info::new("unknown"))
     }
     fn capability(&self) -> Capability {
         self.exporter.capability()
@@ -168,5 +179,57 @@ impl<F: Future<Output = Result<Receipt>>> Future for Remembered<'_, F> {
         let answer = ready!(this.export.poll(cx));
         this.last.remember(&answer);
         Poll::Ready(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LegOptions, MemoryExporter, MonitorConfig, MonitorLayer, Profiler};
+    use std::panic::resume_unwind;
+
+    /// Does not know its name, and does not want to go.
+    #[derive(Debug)]
+    struct Stubborn(MemoryExporter);
+
+    impl Drop for Stubborn {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("as the test has it"));
+        }
+    }
+
+    impl Exporter for Stubborn {
+        fn info(&self) -> Info {
+            resume_unwind(Box::new("as the test has it"))
+        }
+        fn capability(&self) -> Capability {
+            self.0.capability()
+        }
+        fn export(&self, batch: Batch) -> impl Future<Output = Result<Receipt>> + Send {
+            self.0.export(batch)
+        }
+        fn health(&self) -> impl Future<Output = Health> + Send {
+            self.0.health()
+        }
+        fn flush(&self) -> impl Future<Output = Result<()>> + Send {
+            self.0.flush()
+        }
+        fn shutdown(&self) -> impl Future<Output = Result<()>> + Send {
+            self.0.shutdown()
+        }
+    }
+
+    #[test]
+    fn a_panic_for_its_name_or_when_it_is_dropped_costs_nothing() {
+        let memory = MemoryExporter::new();
+        let exporter = AnyExporter::new(Stubborn(memory.clone()));
+        assert_eq!(exporter.info(), Info::new("unknown"));
+        let layered = exporter.layer(MonitorLayer::new(MonitorConfig::default()).unwrap());
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        tokio.block_on(layered.export(crate::layers::script::batch(1))).unwrap();
+        drop(layered);
+        assert_eq!(memory.batches().len(), 1);
+        // It is asked when it is added, and goes with what it was added to.
+        drop(Profiler::builder().exporter_with(Stubborn(memory.clone()), LegOptions::default()));
     }
 }

@@ -167,8 +167,9 @@ impl Builder {
 
     /// Adds an exporter, and says how it is sent the snapshots. A wrong setting is told by [`start`](Self::start).
     pub fn exporter_with(mut self, exporter: impl Exporter, options: LegOptions) -> Self {
+        let exporter = AnyExporter::new(exporter);
         let name = options.name.clone().unwrap_or_else(|| exporter.info().name.into_owned());
-        self.exporters.push((AnyExporter::new(exporter), name, options));
+        self.exporters.push((exporter, name, options));
         self
     }
 

@@ -379,7 +379,11 @@ impl Leg {
         BatchId { instance: self.instance, leg: self.name.clone(), sequence: work.sequence, part: 0 }
     }
 
+    /// What is only put aside any more is not split: each part takes a while, and may be as large as it is.
     fn batch_size(&self, capability: Capability) -> usize {
+        if capability.dead_letters && self.deadline.has_passed() {
+            return usize::MAX;
+        }
         let limits = [self.work().options.batch_size, capability.max_items];
         limits.into_iter().flatten().min().unwrap_or(usize::MAX)
     }
@@ -516,6 +520,8 @@ impl Work {
 
 #[cfg(test)]
 mod buffering;
+#[cfg(test)]
+mod last;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

@@ -4,7 +4,13 @@
 
 mod backend;
 mod black_holes;
+mod overload;
 mod panics;
+#[path = "../runtime/program.rs"]
+mod program;
+mod retry_after;
+mod runtimes;
+mod user_code;
 
 use exporters::{Batch, LegReport, profiled};
 use std::{env, fmt, time::Duration};

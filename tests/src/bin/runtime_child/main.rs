@@ -1,7 +1,8 @@
-//! A program that a test starts to see how it ends: `runtime_child SCENARIO [ARGUMENT]`.
+//! A program that a test starts to see how it ends: `runtime_child SCENARIO [ARGUMENT ..]`.
 
 mod exit;
 mod fork;
+mod host;
 mod sink;
 
 use exporters::{Profiler, profiled};
@@ -29,6 +30,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         ["exit", scenario] => exit::run(scenario),
         ["fork", forks] => fork::many(forks.parse()?),
         ["fork_in_call"] => fork::in_call(),
+        ["host", host, places, end] => host::run(host, places, end),
         ["init"] => started(exporters::init),
         ["build"] => started(|| exporters::Profiler::builder().start()),
         _ => Err(format!("no scenario {arguments:?}").into()),
