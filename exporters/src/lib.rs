@@ -25,7 +25,7 @@ mod replay;
 mod routes;
 mod secret;
 mod settings;
-#[cfg(feature = "file")]
+#[cfg_attr(not(feature = "file"), path = "no_spool.rs")]
 mod spool;
 #[cfg(feature = "http")]
 mod transport;

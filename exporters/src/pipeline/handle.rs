@@ -37,10 +37,10 @@ pub struct LastExport {
 }
 
 /// What waits to be sent, and how it went until now.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BufferStats {
-    /// Items that wait.
+    /// Items that wait in memory.
     pub items: usize,
     /// How many may wait before they are sent at once: [`BufferConfig::size`].
     pub size: usize,
@@ -64,6 +64,9 @@ pub struct BufferStats {
     pub flush_interval: Option<Duration>,
     /// Bytes of memory that were compressed since the start, over what became of them; `None` where none were.
     pub compression_ratio: Option<f64>,
+    /// What is on the disk; `None` where there is no spool.
+    #[cfg(feature = "file")]
+    pub spool: Option<crate::SpoolStats>,
 }
 
 impl LegHandle {

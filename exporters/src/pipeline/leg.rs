@@ -2,7 +2,7 @@
 
 use super::{
     BufferConfig, BufferStats, LastExport, Ledger, LegOptions, LegPatch,
-    buffer::{Buffer, Pace, Waiting},
+    buffer::{Buffer, Kept, Pace, Waiting},
     parts::Parts,
     request::{Done, Request},
     voice::Voice,
@@ -15,6 +15,7 @@ use crate::{
     mapping::{Mapped, Mapper},
     model::Absorbed,
 };
+use spooling::Spooling;
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime},
@@ -32,6 +33,7 @@ pub(super) struct Leg {
     instance: u128,
     work: Mutex<Work>,
     wake: Notify,
+    spool: Option<Spooling>,
     /// Of every batch; set when it is asked to stop.
     deadline: Deadline,
     /// Made when the exporter is first asked what it takes.
@@ -110,7 +112,8 @@ impl Leg {
             outcome: Outcome::Well,
         };
         let (wake, mapper, deadline) = (Notify::new(), OnceLock::new(), Deadline::open());
-        Self { exporter, name: name.into(), instance, work: Mutex::new(work), wake, deadline, mapper }
+        let (name, work) = (name.into(), Mutex::new(work));
+        Self { exporter, name, instance, work, wake, spool: None, deadline, mapper }
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -163,16 +166,28 @@ impl Leg {
             flush_interval: pace.interval(config),
             compression_ratio: (compressed.after > 0)
                 .then(|| compressed.before as f64 / compressed.after as f64),
+            #[cfg(feature = "file")]
+            spool: self.spool.as_ref().map(Spooling::stats),
         }
     }
 
     /// Changes settings, for the next batch.
-    pub(super) fn update(&self, patch: &LegPatch) {
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where the spool would be another one.
+    pub(super) fn update(&self, patch: &LegPatch) -> Result<(), Error> {
         let mut work = self.work();
+        #[cfg(feature = "file")]
+        if patch.buffer.as_ref().is_some_and(|buffer| buffer.spool != work.options.buffer.spool) {
+            let message =
+                "the spool cannot be changed while the exporter runs; leave it as `LegHandle::buffer` has it";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("setting", "spool"));
+        }
         work.options.apply(patch);
         work.make_room();
         drop(work);
         self.wake.notify_one();
+        Ok(())
     }
 
     /// Gives it a snapshot. Never waits for the backend.
@@ -215,6 +230,7 @@ impl Leg {
         }
         work.requests.extend(request);
         drop(work);
+        self.spool.iter().for_each(Spooling::begin);
         self.wake.notify_one();
     }
 
@@ -222,6 +238,9 @@ impl Leg {
     pub(super) async fn run(self: Arc<Self>) {
         let mut trouble = Trouble::default();
         let mut last = Instant::now();
+        if self.spool.is_some() {
+            tokio::spawn(self.clone().keep_all());
+        }
         loop {
             self.woken(last).await;
             let Some((waiting, requests)) = self.work().begin(last.elapsed()) else { continue };
@@ -269,12 +288,14 @@ impl Leg {
             return self.work().held_up = true;
         }
         trouble.partly = None;
+        self.settle_spool().await;
+        self.send_left(trouble).await;
         for _ in 0..waiting {
-            let Some(next) = self.work().next(&self.deadline) else { break };
-            self.send(next, trouble).await;
             if trouble.down.is_some() {
                 break;
             }
+            let Some(next) = self.work().next(&self.deadline) else { break };
+            self.send(next, trouble).await;
         }
         let (down, partly) = (trouble.down.clone(), trouble.partly.take());
         trouble.voice.speak(&self.name, down.is_none() && partly.is_none());
@@ -287,12 +308,19 @@ impl Leg {
         };
     }
 
-    /// Sends something that waited, in as many batches as it takes.
-    async fn send(&self, mut waiting: Waiting, trouble: &mut Trouble) {
+    /// Sends something that waited; what is done is kept no longer.
+    async fn send(&self, waiting: Waiting, trouble: &mut Trouble) {
+        let kept = waiting.kept.clone();
+        self.send_parts(waiting, trouble).await;
+        self.release(kept).await;
+    }
+
+    /// Sends it in as many batches as it takes.
+    async fn send_parts(&self, mut waiting: Waiting, trouble: &mut Trouble) {
         let was_tried = waiting.id.is_some();
         let id = waiting.id.take().unwrap_or_else(|| self.next_id());
         let items = waiting.len();
-        let signal = match waiting.signal() {
+        let signal = match self.signal_of(&waiting).await {
             Ok(signal) => signal,
             Err(error) => return self.lose(items, DropReason::Lost, error, trouble),
         };
@@ -308,7 +336,7 @@ impl Leg {
             let error = Error::new(ErrorKind::Unsupported, what);
             return self.lose(items, DropReason::Unsupported, error, trouble);
         }
-        if self.is_over() && !capability.dead_letters {
+        if self.is_over() && !capability.dead_letters && matches!(waiting.kept, Kept::No) {
             return self.work().ledger.give_up(items, DropReason::Shutdown);
         }
         let (signal, mapped) = match signal {
@@ -338,7 +366,7 @@ impl Leg {
                 ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => continue,
                 // A breaker that is open sent nothing, and will close.
                 kind if error.is_retryable() || kind == ErrorKind::CircuitOpen => {
-                    return self.put_back(part, parts, mapped, error, trouble);
+                    return self.put_back(part, parts, (mapped, &waiting.kept), error, trouble);
                 }
                 ErrorKind::PayloadTooLarge => DropReason::TooLarge,
                 ErrorKind::Unsupported => DropReason::Unsupported,
@@ -418,7 +446,14 @@ impl Leg {
     }
 
     /// Holds a part again that could not go, and all that comes after it.
-    fn put_back(&self, part: Batch, parts: Parts, mapped: bool, error: Error, trouble: &mut Trouble) {
+    fn put_back(
+        &self,
+        part: Batch,
+        parts: Parts,
+        (mapped, kept): (bool, &Kept),
+        error: Error,
+        trouble: &mut Trouble,
+    ) {
         trouble.voice.failed(&error, 0);
         let (tried, untried) = parts.rest();
         let mut all: Vec<_> = [part]
@@ -432,7 +467,7 @@ impl Leg {
         work.ledger.attempts_unknown += u64::from(error.kind() == ErrorKind::Timeout);
         all.extend(untried.map(|untried| (untried, None)));
         for (signal, id) in all.into_iter().rev() {
-            work.buffer.put_back(Waiting::new(signal).again(id, mapped));
+            work.buffer.put_back(Waiting::new(signal).again(id, mapped, kept.clone()));
         }
         work.make_room();
         trouble.down = Some(error);
@@ -465,13 +500,14 @@ impl Work {
         Some((self.buffer.len(), std::mem::take(&mut self.requests)))
     }
 
-    /// The oldest that waits. When there is no more time, all of it in one: what is put aside takes a while each.
+    /// The oldest that waits. When there is no more time, all of it in one: what is put aside takes a while each; and nothing that
+    /// is kept.
     fn next(&mut self, deadline: &Deadline) -> Option<Waiting> {
         if deadline.has_passed() {
             let absorbed = self.buffer.merge_all();
             self.absorbed(absorbed);
         }
-        self.buffer.pop()
+        self.buffer.pop(!deadline.has_passed())
     }
 
     /// How long the backend is to be left alone.
@@ -517,6 +553,8 @@ impl Work {
         self.ledger.give_up(absorbed.left_out, DropReason::Overflow);
     }
 }
+
+mod spooling;
 
 #[cfg(test)]
 mod buffering;

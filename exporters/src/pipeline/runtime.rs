@@ -49,8 +49,13 @@ impl Runtime {
         let legs: Vec<_> = builder
             .exporters
             .into_iter()
-            .map(|(exporter, name, options)| Arc::new(Leg::new(exporter, &name, options, instance)))
-            .collect();
+            .map(|(exporter, name, options)| {
+                let leg = Leg::new(exporter, &name, options, instance);
+                #[cfg(feature = "file")]
+                let leg = leg.with_spool().map_err(|error| error.with_context("exporter", name))?;
+                Ok(Arc::new(leg))
+            })
+            .collect::<Result<_>>()?;
 
         #[cfg_attr(not(feature = "prometheus"), expect(unused_mut))]
         let mut missed = None;
@@ -217,8 +222,7 @@ impl Runtime {
             return Ok(());
         }
         if let Some(leg) = self.leg(name) {
-            leg.update(patch);
-            return Ok(());
+            return leg.update(patch).map_err(|error| error.with_context("exporter", name));
         }
         let names: Vec<&str> = self.legs.iter().map(|leg| leg.name()).collect();
         let message = format!("no exporter has that name{}", nearest(name, &names));

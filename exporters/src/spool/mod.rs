@@ -16,8 +16,6 @@
 //! A forked child has the locks as well as its parent, and so is refused, and leaves the files alone where it drops the spool. Where the
 //! parent is killed, nobody takes over what it left as long as the child lives.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "no leg has one yet"))]
-
 mod left;
 mod segments;
 mod slots;

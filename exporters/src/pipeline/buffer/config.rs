@@ -1,5 +1,7 @@
 //! The settings of a buffer.
 
+#[cfg(feature = "file")]
+use crate::SpoolConfig;
 use crate::{Error, ErrorKind, Result, duration, size};
 use serde::Deserialize;
 use std::time::Duration;
@@ -45,6 +47,12 @@ pub struct BufferConfig {
     /// Has what waits compressed. Default: no.
     #[cfg(all(feature = "file", feature = "zstd"))]
     pub compression: Option<BufferCompression>,
+    /// Keeps what waits on the disk as well, from the moment on at which it begins to wait, so that the end of the process costs
+    /// nothing of it: a later process with the same spool sends it, under the same [identity](crate::Batch::id). What is on the
+    /// disk leaves memory first, and is not merged. Where the disk takes no more, what comes then waits in memory alone. It can't
+    /// be changed while the exporter runs. Default: no.
+    #[cfg(feature = "file")]
+    pub spool: Option<SpoolConfig>,
 }
 
 /// Which spans are given up where there is no room for all.
@@ -118,6 +126,8 @@ impl Default for BufferConfig {
             overflow: Overflow::DropOldest,
             #[cfg(all(feature = "file", feature = "zstd"))]
             compression: None,
+            #[cfg(feature = "file")]
+            spool: None,
         }
     }
 }
@@ -151,6 +161,14 @@ impl BufferConfig {
     #[must_use]
     pub fn with_compression(mut self, threshold: usize) -> Self {
         self.compression = Some(BufferCompression { threshold });
+        self
+    }
+
+    /// Keeps what waits on the disk as well.
+    #[cfg(feature = "file")]
+    #[must_use]
+    pub fn with_spool(mut self, spool: SpoolConfig) -> Self {
+        self.spool = Some(spool);
         self
     }
 

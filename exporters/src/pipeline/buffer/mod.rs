@@ -1,6 +1,7 @@
 //! What waits to be sent, oldest first, in bounded room: snapshots are merged where they are too many, spans given up.
 
 mod config;
+mod kept;
 mod pace;
 #[cfg(all(feature = "file", feature = "zstd"))]
 mod packed;
@@ -8,9 +9,10 @@ mod packed;
 #[cfg(all(feature = "file", feature = "zstd"))]
 pub use config::BufferCompression;
 pub use config::{AdaptiveConfig, BufferConfig, Overflow};
+pub(super) use kept::Kept;
 pub(super) use pace::Pace;
 
-use crate::{BatchId, ProfileMetrics, Result, Signal, model::Absorbed};
+use crate::{BatchId, ProfileMetrics, Signal, model::Absorbed};
 use std::{collections::VecDeque, sync::Arc};
 
 /// Less is not worth being compressed.
@@ -18,7 +20,7 @@ use std::{collections::VecDeque, sync::Arc};
 const WORTHWHILE: usize = 4 << 10;
 
 /// A snapshot, a group of spans, or a part of one, that waits.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Waiting {
     held: Held,
     items: usize,
@@ -27,11 +29,15 @@ pub(super) struct Waiting {
     pub(super) id: Option<BatchId>,
     /// Whether the mapping was applied, so that it is what is sent and not what was recorded.
     pub(super) mapped: bool,
+    /// Whether it is on the disk as well.
+    pub(super) kept: Kept,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Held {
     Here(Signal),
+    /// In the spool alone; whether it is spans.
+    OnDisk(bool),
     #[cfg(all(feature = "file", feature = "zstd"))]
     Packed(packed::Packed),
 }
@@ -44,12 +50,13 @@ impl Waiting {
             held: Held::Here(signal),
             id: None,
             mapped: false,
+            kept: Kept::No,
         }
     }
 
-    /// The same, called so because it was tried, and perhaps mapped.
-    pub(super) fn again(self, id: Option<BatchId>, mapped: bool) -> Self {
-        Self { id, mapped, ..self }
+    /// The same, called so because it was tried, and perhaps mapped or kept.
+    pub(super) fn again(self, id: Option<BatchId>, mapped: bool, kept: Kept) -> Self {
+        Self { id, mapped, kept, ..self }
     }
 
     /// How many items it is.
@@ -57,34 +64,35 @@ impl Waiting {
         self.items
     }
 
-    /// The room that it takes; what has no items takes some, too.
+    /// The room that it takes in memory; what has no items takes some, too.
     fn room(&self) -> usize {
-        self.items.max(1)
+        match self.held {
+            Held::OnDisk(_) => 0,
+            _ => self.items.max(1),
+        }
     }
 
-    /// What waited.
-    ///
-    /// # Errors
-    /// [`Unexpected`](crate::ErrorKind::Unexpected) where it was held in a way from which it can't be had again.
-    pub(super) fn signal(&self) -> Result<Signal> {
+    /// What waited, where it is in memory.
+    pub(super) fn signal(&self) -> Option<Signal> {
         match &self.held {
-            Held::Here(signal) => Ok(signal.clone()),
+            Held::Here(signal) => Some(signal.clone()),
+            Held::OnDisk(_) => None,
             #[cfg(all(feature = "file", feature = "zstd"))]
-            Held::Packed(packed) => packed.unpack(),
+            Held::Packed(packed) => packed.unpack().ok(),
         }
     }
 
     /// The snapshot, if it is one.
     fn metrics(self) -> Option<Arc<ProfileMetrics>> {
-        let signal = match self.held {
-            Held::Here(signal) => signal,
-            #[cfg(all(feature = "file", feature = "zstd"))]
-            Held::Packed(packed) => packed.unpack().ok()?,
-        };
-        match signal {
+        match self.signal()? {
             Signal::Metrics(metrics) => Some(metrics),
             Signal::Spans(_) => None,
         }
+    }
+
+    /// Whether it is as it was recorded, and nobody knows it by a name.
+    fn is_untouched(&self) -> bool {
+        !self.mapped && self.id.is_none()
     }
 }
 
@@ -119,6 +127,17 @@ impl Line {
     fn put_back(&mut self, waiting: Waiting) {
         self.enter(&waiting);
         self.waiting.push_front(waiting);
+    }
+
+    fn pop(&mut self, also_kept: bool) -> Option<Waiting> {
+        let may = |waiting: &Waiting| also_kept || !matches!(waiting.kept, Kept::Yes(_));
+        let at = self.waiting.iter().position(may)?;
+        // Whoever writes it looks for it here.
+        let is_written = |waiting: &Waiting| matches!(waiting.kept, Kept::Writing);
+        if self.waiting.get(at).is_some_and(is_written) {
+            return None;
+        }
+        self.take(at)
     }
 
     fn take(&mut self, at: usize) -> Option<Waiting> {
@@ -208,12 +227,12 @@ impl Buffer {
         }
     }
 
-    /// The oldest goes, metrics first.
-    pub(super) fn pop(&mut self) -> Option<Waiting> {
-        self.metrics.take(0).or_else(|| self.spans.take(0))
+    /// The oldest goes, metrics first; of what is on the disk none, unless `also_kept`.
+    pub(super) fn pop(&mut self, also_kept: bool) -> Option<Waiting> {
+        self.metrics.pop(also_kept).or_else(|| self.spans.pop(also_kept))
     }
 
-    /// Makes so much room as `config` has it.
+    /// Makes so much room as `config` has it. What is on the disk leaves memory first.
     ///
     /// Of snapshots that are as they were recorded and were not tried, the two oldest are merged as long as that helps. What was
     /// tried may be there already, by its name, or be at some exporters of a route. Nothing is lost but resolution in time;
@@ -222,6 +241,7 @@ impl Buffer {
     pub(super) fn shrink(&mut self, config: &BufferConfig) -> Absorbed {
         let mut sum = Absorbed::default();
         let most = self.largest.max(config.size);
+        while self.is_full(config) && self.evict() {}
         while self.has_too_many(config) && self.merge(most, &mut sum) {}
         while self.is_too_large(config) && self.overflow(config, &mut sum) {}
         sum
@@ -236,8 +256,7 @@ impl Buffer {
 
     /// Merges two snapshots; series that have ended do not make it larger than `most`. Whether there were two.
     fn merge(&mut self, most: usize, sum: &mut Absorbed) -> bool {
-        let fixed = |waiting: &&Waiting| waiting.mapped || waiting.id.is_some();
-        let fixed = self.metrics.waiting.iter().take_while(fixed).count();
+        let fixed = self.metrics.waiting.iter().take_while(|waiting| !waiting.is_untouched()).count();
         if self.metrics.waiting.len() < fixed + 2 {
             return false;
         }
@@ -304,6 +323,7 @@ impl Waiting {
     fn is_spans(&self) -> bool {
         match &self.held {
             Held::Here(signal) => matches!(signal, Signal::Spans(_)),
+            Held::OnDisk(spans) => *spans,
             #[cfg(all(feature = "file", feature = "zstd"))]
             Held::Packed(packed) => packed.is_spans(),
         }

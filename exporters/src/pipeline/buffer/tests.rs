@@ -42,7 +42,7 @@ fn holds(waiting: &Waiting) -> Holds {
 }
 
 fn all(buffer: &mut Buffer) -> Vec<Holds> {
-    std::iter::from_fn(|| buffer.pop()).map(|waiting| holds(&waiting)).collect()
+    std::iter::from_fn(|| buffer.pop(true)).map(|waiting| holds(&waiting)).collect()
 }
 
 fn with(snapshots: &[&[(usize, u64)]]) -> Buffer {
@@ -97,10 +97,10 @@ fn series_that_have_ended_wait_as_long_as_there_is_room() {
 fn what_was_tried_or_mapped_is_merged_with_nothing() {
     for (id, mapped) in [(Some(id(7)), false), (None, true)] {
         let mut buffer = with(&[&[(0, 1)], &[(0, 10)]]);
-        buffer.put_back(Waiting::new(metrics(&[(0, 100)])).again(id.clone(), mapped));
+        buffer.put_back(Waiting::new(metrics(&[(0, 100)])).again(id.clone(), mapped, Kept::No));
         assert_eq!(buffer.shrink(&sized(1)), absorbed(1, 0));
         assert_eq!(buffer.merge_all(), absorbed(0, 0));
-        let tried = buffer.pop().unwrap();
+        let tried = buffer.pop(true).unwrap();
         assert_eq!((&tried.id, tried.mapped), (&id, mapped));
         buffer.put_back(tried);
         assert_eq!(all(&mut buffer), [vec![(0, 100)], vec![(0, 11)]].map(Holds::Metrics));
@@ -304,13 +304,13 @@ fn compare(steps: Vec<Step>) {
             }
             Step::Take => {
                 ended += taken.take().map_or(0, |waiting| waiting.len());
-                taken = buffer.pop();
+                taken = buffer.pop(true);
                 assert_eq!(taken.as_ref().map(holds), model.take());
             }
             Step::PutBack => {
                 if let Some(waiting) = taken.take() {
                     model.put_back(holds(&waiting));
-                    buffer.put_back(waiting.again(Some(id(1)), false));
+                    buffer.put_back(waiting.again(Some(id(1)), false, Kept::No));
                 }
             }
             Step::MergeAll => {

@@ -110,7 +110,7 @@ fn settings_hold_from_the_next_moment_on() {
         tokio::time::sleep(SECOND).await;
         assert_eq!(leg.ledger().exported, 0);
         let patch = LegPatch::default().with_buffer(leg.buffer().with_flush_interval(5 * SECOND));
-        leg.update(&patch);
+        leg.update(&patch).unwrap();
         tokio::time::sleep(5 * SECOND).await;
         assert_eq!(leg.ledger().exported, 6);
         assert_eq!(leg.buffer_stats().flush_interval, Some(5 * SECOND));

@@ -358,7 +358,9 @@ fn labels_are_added_to_what_the_exporter_asks_for() {
     let leg =
         Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default().with_mapping(labels), 1);
     leg.offer(&Arc::new(snapshot(items(5))));
-    let Signal::Metrics(waiting) = leg.work().buffer.pop().unwrap().signal().unwrap() else { unreachable!() };
+    let Signal::Metrics(waiting) = leg.work().buffer.pop(true).unwrap().signal().unwrap() else {
+        unreachable!()
+    };
     let (metrics, mapped) = leg.mapped(waiting, Some(Box::leak(Box::new(asked_for)))).unwrap();
     assert!(mapped);
     assert_eq!(metrics.len(), 1);
@@ -579,7 +581,7 @@ proptest! {
                     Step::Change(patch) => {
                         let size = patch.buffer.as_ref().map_or(0, |buffer| buffer.size);
                         room = room.max(size as u64);
-                        leg.update(&patch);
+                        leg.update(&patch).unwrap();
                     }
                 }
                 check(room);
