@@ -6,6 +6,7 @@ mod dropped;
 pub(crate) mod factory;
 mod memory;
 mod outcome;
+mod pause;
 mod retry;
 mod transmit;
 
@@ -13,6 +14,7 @@ pub use any::{AnyExporter, Layer};
 pub use dropped::{DropReason, Dropped};
 pub use memory::MemoryExporter;
 pub(crate) use outcome::LastOutcome;
+pub(crate) use pause::Pause;
 pub(crate) use retry::LONGEST_PAUSE;
 pub use retry::{BackoffStrategy, RetryConfig};
 pub use transmit::{Payload, Transmit};

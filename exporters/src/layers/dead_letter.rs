@@ -7,7 +7,7 @@ use crate::{
         Rfc3339,
         record::{self, Letter},
     },
-    exporter::LONGEST_PAUSE,
+    exporter::{LONGEST_PAUSE, Pause},
     foreign::{caught, tell},
     journal::{self, Journal, WhenFull},
 };
@@ -74,6 +74,8 @@ impl DeadLetterConfig {
 /// - whose exporter panicked,
 /// - whose backend asks to be left alone for more than five minutes,
 /// - that fails when its [deadline](Batch::deadline) is set, or is not done when that passes.
+///
+/// A backend that asks for more than five minutes is left alone for these.
 ///
 /// Any other error is passed on, since whoever sends holds the batch and sends it again. So is the error of a batch that
 /// can't be put aside, because the disk or [`max_size`](DeadLetterFile::max_size) is full: it then is not lost in silence, but counted
@@ -146,7 +148,7 @@ impl DeadLetterLayer {
 
 impl Layer for DeadLetterLayer {
     fn layer(&self, inner: AnyExporter) -> AnyExporter {
-        AnyExporter::new(DeadLetter { inner, letters: self.0.clone() })
+        AnyExporter::new(DeadLetter { inner, letters: self.0.clone(), pause: Pause::default() })
     }
 }
 
@@ -198,6 +200,7 @@ fn records(batch: &Batch, letter: &Letter) -> Result<Vec<u8>> {
 struct DeadLetter {
     inner: AnyExporter,
     letters: Arc<DeadLetters>,
+    pause: Pause,
 }
 
 impl DeadLetter {
@@ -236,12 +239,18 @@ impl Exporter for DeadLetter {
     }
 
     async fn export(&self, batch: Batch) -> Result<Receipt> {
-        let error = match self.answer(&batch).await {
+        let paused = self.pause.reason().filter(|_| batch.deadline().at().is_none());
+        let answer = match paused {
+            Some(error) => Err(error),
+            None => self.answer(&batch).await,
+        };
+        let error = match answer {
             Err(error) if is_final(&error, &batch) => error,
             answer => return answer,
         };
         match self.letters.put(&batch, self.inner.info(), &error).await {
             Ok(()) => {
+                self.pause.heed(&error);
                 tell!(batch = %batch.id(), items = batch.len(), %error, "put aside as a dead letter");
                 Ok(Receipt::dead_lettered(batch.len()))
             }
@@ -368,10 +377,15 @@ mod tests {
             let temp = Temp::new();
             let long = LONGEST_PAUSE + Duration::from_secs(1);
             let answers = [Answer::Fail(ErrorKind::PayloadTooLarge), Answer::Busy(long), Answer::Panic];
-            let (_, _, exporter) = around(&temp, answers);
-            for _ in answers {
+            let (script, _, exporter) = around(&temp, answers);
+            for _ in 0..2 {
                 assert_eq!(exporter.export(batch(1)).await.unwrap().dead_lettered, 1);
             }
+            // It is left alone nevertheless, and what comes meanwhile is no dead letter.
+            let error = exporter.export(batch(1)).await.unwrap_err();
+            assert_eq!((error.retry_after(), script.attempts().len()), (Some(LONGEST_PAUSE), 2));
+            tokio::time::sleep(LONGEST_PAUSE).await;
+            assert_eq!(exporter.export(batch(1)).await.unwrap().dead_lettered, 1);
             let errors: Vec<_> = letters(&temp).into_iter().map(|(_, letter)| letter.error).collect();
             assert_eq!(errors, ["payload_too_large", "rate_limited", "unexpected"]);
         });

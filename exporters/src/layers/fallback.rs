@@ -3,12 +3,20 @@
 use super::forward;
 use crate::{
     AnyExporter, Batch, Capability, Error, ErrorKind, Exporter, Health, Layer, Receipt, Result,
-    foreign::caught,
+    exporter::Pause,
+    foreign::{Panicked, caught},
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
 
 /// Sends a batch to another exporter where its own fails: with whatever error, or by a panic. What the other one takes is counted as
 /// exported, and as [taken by a fallback](Receipt::by_fallback).
+///
+/// A backend that asks to be left alone is not asked meanwhile, at most for five minutes.
 ///
 /// Only a batch that is too large and can be split is not sent there, and comes back where it is too large for the other: its parts
 /// come again. After a
@@ -27,13 +35,16 @@ pub struct FallbackLayer {
     state: Arc<State>,
 }
 
-/// Why the last batch went to the other exporter, if it did.
 #[derive(Debug, Default)]
-struct State(Mutex<Option<(ErrorKind, String)>>);
+struct State {
+    /// Why the last batch went to the other exporter, if it did.
+    reason: Mutex<Option<(ErrorKind, String)>>,
+    pause: Pause,
+}
 
 impl State {
     fn reason(&self) -> MutexGuard<'_, Option<(ErrorKind, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,13 +88,18 @@ impl Exporter for Fallback {
 
     async fn export(&self, batch: Batch) -> Result<Receipt> {
         let FallbackLayer { other, state } = &self.layer;
-        let answer = caught(|| self.inner.export(batch.clone())).await;
-        let error = match answer.map_err(Error::from).flatten() {
-            Ok(receipt) => {
-                *state.reason() = None;
-                return Ok(receipt);
-            }
-            Err(error) => error,
+        let error = match state.pause.reason() {
+            Some(error) => error,
+            None => match caught(|| self.inner.export(batch.clone())).await.map_err(Error::from).flatten() {
+                Ok(receipt) => {
+                    *state.reason() = None;
+                    return Ok(receipt);
+                }
+                Err(error) => {
+                    state.pause.heed(&error);
+                    error
+                }
+            },
         };
         let splits = batch.split(batch.len() / 2).is_some();
         if error.kind() == ErrorKind::PayloadTooLarge && splits {
@@ -117,13 +133,43 @@ impl Exporter for Fallback {
     }
 
     async fn flush(&self) -> Result<()> {
-        let first = caught(|| self.inner.flush()).await.map_err(Error::from).flatten();
-        first.and(self.layer.other.flush().await)
+        both(caught(|| self.inner.flush()), self.layer.other.flush()).await
     }
 
     async fn shutdown(&self) -> Result<()> {
-        let first = caught(|| self.inner.shutdown()).await.map_err(Error::from).flatten();
-        first.and(self.layer.other.shutdown().await)
+        both(caught(|| self.inner.shutdown()), self.layer.other.shutdown()).await
+    }
+}
+
+/// Waits for both, neither of which waits for the other.
+async fn both(
+    first: impl Future<Output = Result<Result<()>, Panicked>>,
+    other: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let (mut first, mut other) = (pin!(first), pin!(other));
+    let (mut first_is, mut other_is) = (None, None);
+    poll_fn(|cx| {
+        if first_is.is_none() {
+            first_is = ready(first.as_mut().poll(cx));
+        }
+        if other_is.is_none() {
+            other_is = ready(other.as_mut().poll(cx));
+        }
+        match (first_is.take(), other_is.take()) {
+            (Some(first), Some(other)) => Poll::Ready(first.map_err(Error::from).flatten().and(other)),
+            (first, other) => {
+                (first_is, other_is) = (first, other);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+fn ready<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 
@@ -134,6 +180,7 @@ mod tests {
         MemoryExporter,
         layers::script::{Answer, Script, batch, paused, send},
     };
+    use std::time::Duration;
 
     fn around(
         answers: impl IntoIterator<Item = Answer>,
@@ -216,6 +263,59 @@ mod tests {
             exporter.shutdown().await.unwrap();
             assert!(!second.health().await.is_healthy());
             assert!(matches!(exporter.health().await, Health::Unhealthy(_)));
+        });
+    }
+
+    #[test]
+    fn a_backend_that_asks_for_it_is_left_alone() {
+        paused(async {
+            let other = Script::default();
+            let second = Duration::from_secs(1);
+            let (script, _, exporter) =
+                around([Answer::Busy(10 * second), Answer::Busy(3600 * second)], &other);
+            for (wait, attempts) in [(0, 1), (9, 1), (1, 2), (299, 2), (1, 3)] {
+                tokio::time::sleep(wait * second).await;
+                exporter.export(batch(1)).await.unwrap();
+                assert_eq!(script.attempts().len(), attempts, "after {wait} s");
+            }
+            assert_eq!(other.taken().len(), 4);
+        });
+    }
+
+    /// Hangs at the end.
+    #[derive(Debug)]
+    struct Hanging;
+
+    impl Exporter for Hanging {
+        fn info(&self) -> crate::Info {
+            crate::Info::new("hanging")
+        }
+        fn capability(&self) -> Capability {
+            Capability::METRICS
+        }
+        async fn export(&self, _: Batch) -> Result<Receipt> {
+            std::future::pending().await
+        }
+        async fn health(&self) -> Health {
+            Health::Healthy
+        }
+        async fn flush(&self) -> Result<()> {
+            std::future::pending().await
+        }
+        async fn shutdown(&self) -> Result<()> {
+            std::future::pending().await
+        }
+    }
+
+    #[test]
+    fn the_other_is_shut_down_though_the_first_hangs() {
+        paused(async {
+            let other = MemoryExporter::new();
+            let layer = FallbackLayer::new(AnyExporter::new(other.clone()));
+            let exporter = AnyExporter::new(Hanging).layer(layer);
+            let limit = Duration::from_secs(1);
+            tokio::time::timeout(limit, exporter.shutdown()).await.unwrap_err();
+            assert!(!other.health().await.is_healthy());
         });
     }
 
