@@ -6,6 +6,7 @@ pub mod checker;
 pub mod data;
 pub mod hostile;
 pub mod http;
+pub mod killed;
 pub mod nginx;
 pub mod prometheus;
 mod serve;

@@ -4,16 +4,17 @@ use exporters::{AnyExporter, MemoryExporter, replay};
 use std::{
     collections::HashSet,
     fs,
-    hash::{BuildHasher, RandomState},
-    io::{BufRead, BufReader},
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
-use tests::Temp;
+use tests::{
+    Temp,
+    killed::{kill_after, some},
+};
 
 const KILLS: usize = 20;
 const NOBODY: u32 = 65_534;
@@ -22,24 +23,6 @@ fn child(scenario: &str, directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_file_child"));
     command.arg(scenario).arg(directory).stdin(Stdio::null()).stdout(Stdio::piped());
     command
-}
-
-/// Kills it when it has said so many lines; gives all that it said to the end, and whether it was killed.
-fn kill_after(mut child: Child, lines: u64) -> (Vec<String>, bool) {
-    let mut said = Vec::new();
-    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
-    said.extend(out.by_ref().take(lines as usize).map(Result::unwrap));
-    child.kill().unwrap();
-    // What it said before it heard of it counts as well.
-    said.extend(out.map(Result::unwrap));
-    let status = child.wait().unwrap();
-    assert!(status.success() || status.code().is_none(), "{status}");
-    (said, !status.success())
-}
-
-/// From 1 to 40, each time another number.
-fn some() -> u64 {
-    RandomState::new().hash_one(()) % 40 + 1
 }
 
 /// Has a child write, and be killed, again and again; gives what it was acknowledged.

@@ -1,19 +1,23 @@
 //! A program that writes files until a test ends it, or until its disk does not let it: `file_child SCENARIO DIRECTORY`.
 
 use exporters::{
-    AnyExporter, Batch, BatchId, Capability, DeadLetterConfig, DeadLetterLayer, Error, ErrorKind, Exporter,
-    FileConfig, FileExporter, FileFormat, Health, Info, KeyValue, Number, Receipt, Result, Signal,
+    AnyExporter, Batch, BatchId, BufferConfig, Capability, DeadLetterConfig, DeadLetterLayer, Error,
+    ErrorKind, Exporter, FileConfig, FileExporter, FileFormat, Health, Info, KeyValue, LegOptions, Number,
+    Profiler, Receipt, Result, Signal, SpoolConfig, profiled,
 };
 use std::{
-    env, fs,
+    env, fmt, fs,
     future::Future,
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tests::data;
+use tests::{calls, data};
+
+const LONG: Duration = Duration::from_secs(60);
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -30,6 +34,8 @@ fn main() {
             let report = exporters::replay(directory, AnyExporter::new(Tells)).expect("a directory");
             assert!(report.error.is_none() && report.corrupt == 0, "{report:?}");
         }
+        "spool" => spool(directory),
+        "drain" => drain(directory),
         "full" => full(directory),
         "limit" => limit(directory),
         "permissions" => permissions(directory),
@@ -76,8 +82,12 @@ fn write_on(exporter: AnyExporter) {
 }
 
 fn tell(batch: &Batch) {
+    say(format_args!("{}", batch.id()));
+}
+
+fn say(what: fmt::Arguments<'_>) {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", batch.id()).and_then(|()| out.flush()).expect("somebody listens");
+    writeln!(out, "{what}").and_then(|()| out.flush()).expect("somebody listens");
 }
 
 /// Refuses everything.
@@ -89,7 +99,7 @@ struct Refuses;
 struct Tells;
 
 macro_rules! exporter {
-    ($type:ty, $batch:ident => $export:expr) => {
+    ($type:ty, $self:ident, $batch:ident => $export:expr) => {
         impl Exporter for $type {
             fn info(&self) -> Info {
                 Info::new("child")
@@ -97,7 +107,7 @@ macro_rules! exporter {
             fn capability(&self) -> Capability {
                 Capability::ALL
             }
-            async fn export(&self, $batch: Batch) -> Result<Receipt> {
+            async fn export(&$self, $batch: Batch) -> Result<Receipt> {
                 $export
             }
             async fn health(&self) -> Health {
@@ -112,11 +122,57 @@ macro_rules! exporter {
         }
     };
 }
-exporter!(Refuses, _batch => Err(Error::new(ErrorKind::Rejected, "as the test has it")));
-exporter!(Tells, batch => {
+exporter!(Refuses, self, _batch => Err(Error::new(ErrorKind::Rejected, "as the test has it")));
+exporter!(Tells, self, batch => {
     tell(&batch);
     Ok(Receipt::accepted(batch.len()))
 });
+
+/// Takes half of what it is given, or all, and says of each batch how many calls are new.
+#[derive(Debug)]
+struct TakesSome {
+    all: bool,
+}
+exporter!(TakesSome, self, batch => {
+    if !self.all && RandomState::new().hash_one(()) % 2 == 0 {
+        return Err(Error::new(ErrorKind::Unavailable, "as the test has it"));
+    }
+    say(format_args!("took {} {}", batch.id(), calls::changes([&batch], "work").0));
+    Ok(Receipt::accepted(batch.len()))
+});
+
+#[profiled]
+fn work() {}
+
+fn spooling(directory: &Path, all: bool) -> Profiler {
+    let buffer = BufferConfig::default().with_spool(SpoolConfig::new(directory)).with_size(1);
+    let options = LegOptions::default().with_name("leg").with_buffer(buffer);
+    let builder = Profiler::builder().interval(LONG).exporter_with(TakesSome { all }, options);
+    builder.start().expect("a directory to write to")
+}
+
+/// Records on, and says how many calls are on the disk, or were taken.
+fn spool(directory: &Path) {
+    let profiler = spooling(directory, false);
+    let leg = profiler.leg("leg").expect("it is there");
+    for times in 1.. {
+        (0..3).for_each(|_| work());
+        let _ = profiler.flush(LONG);
+        let spool = leg.buffer_stats().spool.expect("it has one");
+        assert!(spool.batches >= times && spool.refused == 0 && spool.corrupt == 0, "{spool:?}");
+        say(format_args!("kept {}", 3 * times));
+    }
+}
+
+/// Sends all that is on the disk.
+fn drain(directory: &Path) {
+    let profiler = spooling(directory, true);
+    profiler.flush(LONG).expect("it takes all");
+    let leg = profiler.leg("leg").expect("it is there");
+    let spool = leg.buffer_stats().spool.expect("it has one");
+    assert!(spool.corrupt == 0 && spool.done == spool.batches + spool.found, "{spool:?}");
+    assert!(leg.ledger().is_balanced() && leg.ledger().buffered == 0);
+}
 
 /// Every line of every file is one; how many there are.
 fn lines(directory: &Path) -> usize {

@@ -4,6 +4,7 @@
 
 mod backend;
 mod black_holes;
+mod killed;
 mod overload;
 mod panics;
 #[path = "../runtime/program.rs"]
