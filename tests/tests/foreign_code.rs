@@ -101,7 +101,9 @@ impl Transmit for Failing {
         let failure = self.failures.lock().unwrap().pop_front();
         match failure {
             Some(kind) => Err(Error::new(kind, "as the test has it")),
-            None => self.sent.export(Batch::new(payload.id, exporters::Signal::Spans([].into()))).await,
+            None => {
+                self.sent.export(Batch::new(payload.id, exporters::Signal::Spans(Default::default()))).await
+            }
         }
     }
 }

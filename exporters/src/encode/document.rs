@@ -72,7 +72,9 @@ pub(super) fn write(
             sink.set_len(list, written.items - written.skipped);
         }
         Content::Spans(spans) => {
-            sink.begin_map(2);
+            sink.begin_map(3);
+            sink.key("resource");
+            write_attributes(&batch.resource().attributes, sink);
             sink.key("attributes");
             pairs(attributes, sink);
             sink.key("spans");

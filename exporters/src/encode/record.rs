@@ -9,7 +9,7 @@
 
 use crate::{
     Batch, BatchId, Data, Error, ErrorKind, ExponentialHistogram, Histogram, Point, ProfileMetrics, Result,
-    Signal, Span,
+    Signal, Spans,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ struct Written<'a> {
     id: &'a BatchId,
     letter: Option<&'a Letter>,
     metrics: Option<&'a ProfileMetrics>,
-    spans: Option<&'a [Span]>,
+    spans: Option<&'a Spans>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ struct Read {
     id: BatchId,
     letter: Option<Letter>,
     metrics: Option<ProfileMetrics>,
-    spans: Option<Vec<Span>>,
+    spans: Option<Spans>,
 }
 
 /// The line of a batch, its line feed included.
@@ -63,15 +63,12 @@ struct Read {
 /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it would be longer than [`LONGEST`]; [`Encode`](ErrorKind::Encode) for
 /// attributes that are lists of lists of lists, a hundred deep.
 pub(crate) fn encode(batch: &Batch, letter: Option<&Letter>) -> Result<Vec<u8>> {
-    let part = batch.metrics().filter(|metrics| metrics.len() != batch.len());
-    let part = part.map(|metrics| metrics.slice(batch.range()));
-    let record = Written {
-        v: VERSION,
-        id: batch.id(),
-        letter,
-        metrics: part.as_ref().or(batch.metrics().map(|metrics| &**metrics)),
-        spans: batch.spans(),
+    let (metrics, spans) = match batch.signal().slice(batch.range()) {
+        Signal::Metrics(metrics) => (Some(metrics), None),
+        Signal::Spans(spans) => (None, Some(spans)),
     };
+    let record =
+        Written { v: VERSION, id: batch.id(), letter, metrics: metrics.as_deref(), spans: spans.as_deref() };
     check(batch.metrics().map(|metrics| &**metrics))?;
     let json = serde_json::to_vec(&record)
         .map_err(|_| Error::new(ErrorKind::Encode, "the batch cannot be written as a record"))?;
@@ -109,7 +106,7 @@ pub(crate) fn decode(line: &[u8]) -> Result<(Batch, Option<Letter>)> {
     }
     let signal = match (read.metrics, read.spans) {
         (Some(metrics), None) => Signal::Metrics(Arc::new(metrics)),
-        (None, Some(spans)) => Signal::Spans(spans.into()),
+        (None, Some(spans)) => Signal::Spans(Arc::new(spans)),
         _ => return Err(wrong("the record holds neither metrics nor spans, or both")),
     };
     let batch = Batch::new(read.id, signal);
@@ -185,7 +182,7 @@ mod tests {
     use super::*;
     use crate::{
         Attributes, Buckets, Descriptor, Ended, Exemplar, KeyValue, Metric, Number, Resource, Scope, Series,
-        SpanContext, SpanEvent, SpanKind, SpanLink, Status, Sum, Value, layers::script,
+        Span, SpanContext, SpanEvent, SpanKind, SpanLink, Status, Sum, Value, layers::script,
     };
     use proptest::{collection::vec, prelude::*};
     use std::time::{Duration, SystemTime};
@@ -352,7 +349,9 @@ mod tests {
                 Signal::Metrics(Arc::new(ProfileMetrics { resource, interval: start..end, metrics, ended }))
             },
         );
-        let spans = vec(span(), 0..4).prop_map(|spans| Signal::Spans(spans.into()));
+        let spans = (attributes(), vec(span(), 0..4)).prop_map(|(attributes, spans)| {
+            Signal::Spans(Arc::new(Spans::new(Arc::new(Resource { attributes }), spans)))
+        });
         (id, prop_oneof![metrics, spans]).prop_map(|(id, signal)| Batch::new(id, signal))
     }
 

@@ -153,7 +153,7 @@ mod tests {
     use crate::{
         ErrorKind, MemoryExporter, Signal, Value,
         layers::script::{Answer, Script, batch, batch_of, paused, send},
-        model::sample::{changes, span},
+        model::sample::{changes, span, spans},
     };
     use proptest::{collection::vec, prelude::*};
 
@@ -208,7 +208,7 @@ mod tests {
             let memory = MemoryExporter::new();
             let filter = FilterLayer::new().exclude("*").spans(|span| span.context.trace_id[15] % 2 == 0);
             let exporter = AnyExporter::new(memory.clone()).layer(filter.clone());
-            let spans = batch_of(Signal::Spans((1..=7).map(span).collect()));
+            let spans = batch_of(spans((1..=7).map(span)));
             let (first, rest) = spans.split(4).unwrap();
             for (part, kept) in [(first, [2, 4].as_slice()), (rest, &[6])] {
                 let receipt = exporter.export(part.clone()).await.unwrap();
@@ -286,7 +286,7 @@ mod tests {
                 let items = wanted.len();
                 let batch = match metrics {
                     true => batch(items),
-                    false => batch_of(Signal::Spans((0..items as u128).map(span).collect())),
+                    false => batch_of(spans((0..items as u128).map(span))),
                 };
                 let receipt = send(&exporter, batch).await.unwrap();
                 let mut arrived = match metrics {

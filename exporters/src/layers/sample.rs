@@ -61,9 +61,9 @@ impl Exporter for Sample {
 mod tests {
     use super::*;
     use crate::{
-        MemoryExporter, Signal,
+        MemoryExporter,
         layers::script::{batch, batch_of, paused},
-        model::sample::span,
+        model::sample::{span, spans},
     };
     use std::hash::{BuildHasher, RandomState};
 
@@ -104,7 +104,7 @@ mod tests {
             let memory = MemoryExporter::new();
             let exporter = AnyExporter::new(memory.clone()).layer(SampleLayer::new(0.5).unwrap());
             let traces = [1, u128::from(u64::MAX), 2, u128::from(u64::MAX) - 1, 3];
-            let receipt = exporter.export(batch_of(Signal::Spans(traces.map(span).into()))).await.unwrap();
+            let receipt = exporter.export(batch_of(spans(traces.map(span)))).await.unwrap();
             assert_eq!(receipt, Receipt::accepted(3).with_dropped(DropReason::Sampled, 2));
             let taken = memory.take().remove(0);
             let kept = taken.spans().unwrap().iter().map(|span| u128::from_be_bytes(span.context.trace_id));

@@ -234,7 +234,7 @@ impl Sanitize {
                 let mut changed = false;
                 spans.iter_mut().for_each(|span| changed |= self.layer.span(span));
                 match changed {
-                    true => batch.with_data(Signal::Spans(spans.into()), 0..batch.len()),
+                    true => batch.with_spans(spans),
                     false => batch,
                 }
             }
@@ -256,7 +256,7 @@ mod tests {
     use crate::{
         Data, ErrorKind, MemoryExporter, Number, SpanEvent, SpanLink,
         layers::script::{Answer, Script, batch, batch_of, paused, send},
-        model::sample::{changes, snapshot, span},
+        model::sample::{changes, snapshot, span, spans},
     };
     use std::{collections::HashSet, time::SystemTime};
 
@@ -404,7 +404,7 @@ mod tests {
             full.links = vec![SpanLink { context: full.context.clone(), attributes: secret.clone() }];
             full.attributes = secret;
             let bare = Span { attributes: plain, ..span(2) };
-            let whole = batch_of(Signal::Spans([bare.clone(), full, bare].into()));
+            let whole = batch_of(spans([bare.clone(), full, bare]));
             let (untouched, rest) = whole.split(1).unwrap();
             for part in [untouched.clone(), rest] {
                 assert_eq!(exporter.export(part.clone()).await.unwrap(), Receipt::accepted(part.len()));

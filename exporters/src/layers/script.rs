@@ -196,7 +196,7 @@ pub(crate) fn spans(count: usize) -> Batch {
         status: Status::Ok,
         scope: Arc::default(),
     };
-    Batch::new(batch(0).id().clone(), Signal::Spans((0..count).map(span).collect()))
+    Batch::new(batch(0).id().clone(), crate::model::sample::spans((0..count).map(span)))
 }
 
 /// Runs a test in which time passes when everybody waits for it.

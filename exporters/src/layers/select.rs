@@ -33,8 +33,7 @@ impl Selected {
         if kept.len() == spans.len() {
             return None;
         }
-        let range = 0..kept.len();
-        let batch = batch.with_data(Signal::Spans(kept.into_iter().cloned().collect()), range);
+        let batch = batch.with_spans(kept.into_iter().cloned().collect());
         Some(Self { batch, places, of: spans.len() })
     }
 

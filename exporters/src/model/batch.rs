@@ -1,6 +1,6 @@
 //! What travels to exporters: metrics or spans behind an `Arc`, with an identity that survives retry and replay.
 
-use super::{ProfileMetrics, Span};
+use super::{ProfileMetrics, Resource, Span, Spans};
 use crate::Deadline;
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -22,7 +22,7 @@ pub enum Signal {
     /// One snapshot of all metrics. An item is a series' point.
     Metrics(Arc<ProfileMetrics>),
     /// Finished spans.
-    Spans(Arc<[Span]>),
+    Spans(Arc<Spans>),
 }
 
 impl Signal {
@@ -39,7 +39,10 @@ impl Signal {
         match self {
             _ if range == (0..self.len()) => self.clone(),
             Self::Metrics(metrics) => Self::Metrics(Arc::new(metrics.slice(range))),
-            Self::Spans(spans) => Self::Spans(spans.get(range).unwrap_or_default().into()),
+            Self::Spans(spans) => {
+                let part = spans.spans.get(range).unwrap_or_default();
+                Self::Spans(Arc::new(spans.with(part.to_vec())))
+            }
         }
     }
 }
@@ -84,6 +87,12 @@ impl Batch {
     /// The same batch with other data in the place of its own, or some items of that: what of it goes to one of several exporters.
     pub(crate) fn with_data(&self, signal: Signal, range: Range<usize>) -> Self {
         Self { signal, range, ..self.clone() }
+    }
+
+    /// The same batch with other spans of the same resource.
+    pub(crate) fn with_spans(&self, spans: Vec<Span>) -> Self {
+        let (range, resource) = (0..spans.len(), self.resource().clone());
+        self.with_data(Signal::Spans(Arc::new(Spans::new(resource, spans))), range)
     }
 
     /// When there is no more time for it: whoever waits between attempts stops that once it is set, and gives up when it has
@@ -155,10 +164,18 @@ impl Batch {
         Some((half(first, self.range.start..middle), second))
     }
 
+    /// Who reports.
+    pub fn resource(&self) -> &Arc<Resource> {
+        match &self.signal {
+            Signal::Metrics(metrics) => &metrics.resource,
+            Signal::Spans(spans) => &spans.resource,
+        }
+    }
+
     /// The spans of this batch; `None` when it holds metrics.
     pub fn spans(&self) -> Option<&[Span]> {
         match &self.signal {
-            Signal::Spans(spans) => spans.get(self.range()),
+            Signal::Spans(spans) => spans.spans.get(self.range()),
             Signal::Metrics(_) => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Attributes, Data, Exemplar, ExponentialHistogram, Histogram, KeyValue, Number, Point, ProfileMetrics,
-    Scope, Series, Signal, Span, SpanLink, Status, Value,
+    Scope, Series, Signal, Span, SpanLink, Spans, Status, Value,
 };
 use std::{borrow::Cow, mem::size_of, sync::Arc};
 
@@ -15,7 +15,7 @@ impl Signal {
     pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Metrics(metrics) => COUNTERS + size_of::<ProfileMetrics>() + metrics.memory(),
-            Self::Spans(spans) => COUNTERS + list(spans, Span::memory),
+            Self::Spans(spans) => COUNTERS + size_of::<Spans>() + vec(&spans.spans, Span::memory),
         }
     }
 }

@@ -24,4 +24,4 @@ pub(crate) use merge::Absorbed;
 pub use metric::{Data, Descriptor, Exemplar, Metric, Number, Point, Series, Sum};
 pub use profile_metrics::{Ended, FunctionMetrics, ProfileMetrics};
 pub use resource::{Resource, Scope};
-pub use span::{Span, SpanContext, SpanEvent, SpanKind, SpanLink, Status};
+pub use span::{Span, SpanContext, SpanEvent, SpanKind, SpanLink, Spans, Status};

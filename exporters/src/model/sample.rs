@@ -1,6 +1,8 @@
 //! Snapshots for the tests of what sends them.
 
-use crate::{Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Span, SpanContext, Sum};
+use crate::{
+    Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Signal, Span, SpanContext, Spans, Sum,
+};
 use std::{
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
@@ -52,6 +54,11 @@ pub(crate) fn changes(batch: &Batch) -> Vec<(usize, u64)> {
         (at, change)
     };
     all.map(value).skip(batch.range().start).take(batch.len()).collect()
+}
+
+/// Spans of a resource that nothing is known of.
+pub(crate) fn spans(spans: impl IntoIterator<Item = Span>) -> Signal {
+    Signal::Spans(Arc::new(Spans::new(Arc::default(), spans.into_iter().collect())))
 }
 
 /// A span of this trace, of which nothing more is known.

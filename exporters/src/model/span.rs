@@ -1,7 +1,39 @@
 //! Trace spans, as OpenTelemetry models them.
 
-use super::{Attributes, Scope};
+use super::{Attributes, Resource, Scope};
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+/// Spans that ended, all of one resource.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]
+pub struct Spans {
+    /// Who reports.
+    pub resource: Arc<Resource>,
+    /// The spans, in no order.
+    pub spans: Vec<Span>,
+}
+
+impl Spans {
+    /// Of this resource.
+    pub fn new(resource: Arc<Resource>, spans: Vec<Span>) -> Self {
+        Self { resource, spans }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Others of the same resource.
+    pub(crate) fn with(&self, spans: Vec<Span>) -> Self {
+        Self { resource: self.resource.clone(), spans }
+    }
+}
 
 /// One finished operation of a trace.
 #[derive(Clone, Debug)]

@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{
     AnyExporter, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info, Mapping, Receipt,
-    Result, Signal, Span,
+    Result, Span,
     exporter::LONGEST_PAUSE,
     foreign::{caught, quietly, tell},
 };
 use std::{
     future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::Duration,
 };
@@ -369,9 +369,8 @@ impl Job {
         if places.len() == spans.len() {
             return Self::whole(member, batch);
         }
-        let selected: Arc<[Span]> = places.iter().filter_map(|place| spans.get(*place)).cloned().collect();
-        let range = 0..selected.len();
-        Self { member, batch: batch.with_data(Signal::Spans(selected), range), items: Some(places) }
+        let selected = places.iter().filter_map(|place| spans.get(*place)).cloned().collect();
+        Self { member, batch: batch.with_spans(selected), items: Some(places) }
     }
 
     /// The places of its items in a batch of so many.

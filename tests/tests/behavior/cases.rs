@@ -4,7 +4,7 @@ use crate::double::{Answer, Double, Seen, id, record, wait};
 use exporters::{
     Attributes, Batch, BufferConfig, Data, Descriptor, ErrorKind, Exporter, Health, KeyValue, LegOptions,
     Metric, Number, Point, ProfileMetrics, Profiler, Receipt, Result, Scope, Series, Signal, Span,
-    SpanContext, SpanKind, Status, Sum,
+    SpanContext, SpanKind, Spans, Status, Sum,
 };
 use std::{
     sync::Arc,
@@ -203,7 +203,7 @@ pub(crate) fn unsupported(double: &dyn Double) {
         status: Status::Ok,
         scope: Arc::default(),
     };
-    let spans = Batch::new(id(1), Signal::Spans([span].into()));
+    let spans = Batch::new(id(1), Signal::Spans(Arc::new(Spans::new(Arc::default(), vec![span]))));
     let answer = wait(exporter.export(spans));
     match exporter.capability().spans {
         true => assert_eq!(answer.unwrap().accepted, 1),

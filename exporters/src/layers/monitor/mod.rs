@@ -307,10 +307,7 @@ impl Exporter for Monitor {
     forward!(info, capability, health);
 
     async fn export(&self, batch: Batch) -> Result<Receipt> {
-        let resource = match batch.signal() {
-            Signal::Metrics(metrics) => metrics.resource.clone(),
-            Signal::Spans(_) => Arc::default(),
-        };
+        let resource = batch.resource().clone();
         let exporter = self.inner.info();
         let mut attempt = Attempt {
             layer: &self.layer,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Batch,
-    model::sample::{changes, snapshot, span},
+    model::sample::{self, changes, snapshot, span},
 };
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 
@@ -20,7 +20,7 @@ fn metrics(changes: &[(usize, u64)]) -> Signal {
 }
 
 fn spans(numbers: std::ops::Range<u128>) -> Signal {
-    Signal::Spans(numbers.map(span).collect())
+    sample::spans(numbers.map(span))
 }
 
 /// What something holds: series and changes in the order of their numbers, or the numbers of spans.
@@ -36,7 +36,7 @@ fn holds(waiting: &Waiting) -> Holds {
             Holds::Metrics(sorted(changes(&Batch::new(id(0), Signal::Metrics(metrics)))))
         }
         Signal::Spans(spans) => {
-            Holds::Spans(spans.iter().map(|span| u128::from_be_bytes(span.context.trace_id)).collect())
+            Holds::Spans(spans.spans.iter().map(|span| u128::from_be_bytes(span.context.trace_id)).collect())
         }
     }
 }
