@@ -119,6 +119,16 @@ pub mod spans {
         record::trace(Some(sampler));
     }
 
+    /// Has calls have none from now on.
+    pub fn stop() {
+        record::trace(None);
+    }
+
+    /// As [`drain`], but throws them away, and tells only how many there were.
+    pub fn discard() -> (u64, u64) {
+        record::spans::discard()
+    }
+
     /// Spans that ended since the last time, of all threads, and how many more found no room.
     pub fn drain() -> (Vec<Span>, u64) {
         static COLLECTOR: Mutex<Option<Collector>> = Mutex::new(None);

@@ -530,3 +530,42 @@ fn self_time_is_not_disturbed_by_what_is_not_sampled() {
     let total: f64 = sum.points.iter().map(|point| point.total.as_f64()).sum();
     assert!(total > 0.0 && total < 60.0, "{total} s");
 }
+
+#[test]
+fn a_child_of_a_fork_tells_nothing_of_its_parent_and_has_ids_of_its_own() {
+    /// What the child does in the middle of a call; gives its status.
+    fn child() -> i32 {
+        let _profiler = exporters::test();
+        spans::sample(&Sampler::AlwaysOn);
+        leaf();
+        let (spans, _) = spans::drain();
+        let [span] = &*spans else { return 2 };
+        if current_span().is_some() || span.parent_id != [0; 8] {
+            return 3;
+        }
+        i32::from(span.context.span_id[0]) % 100 + 100
+    }
+    #[profiled]
+    fn forks() -> i32 {
+        leaf();
+        // SAFETY: the child goes on with one thread.
+        match unsafe { libc::fork() } {
+            // SAFETY: nothing of the child's is to be dropped.
+            0 => unsafe { libc::_exit(child()) },
+            id => {
+                let mut status = 0;
+                // SAFETY: waits for the process just made.
+                unsafe { libc::waitpid(id, &raw mut status, 0) };
+                libc::WEXITSTATUS(status)
+            }
+        }
+    }
+    let recording = Recording::all();
+    // One that runs looks after forks.
+    let profiler = exporters::Profiler::builder().sampler(Sampler::AlwaysOn).start().unwrap();
+    let statuses: Vec<i32> = (0..6).map(|_| forks()).collect();
+    assert!(statuses.iter().all(|status| *status >= 100), "{statuses:?}");
+    assert!(statuses.iter().any(|status| *status != statuses[0]), "all children drew the same: {statuses:?}");
+    assert_eq!(recording.spans().len(), 12);
+    profiler.shutdown(std::time::Duration::from_secs(60)).into_result().unwrap();
+}

@@ -165,16 +165,23 @@ fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State, shard: &S
             false => (tagged(shard, tag::UNTIMED), outer),
         };
     }
-    let sampled = spans::begin(site);
+    let sampled = spans::decide();
     if !timed {
         return begin_untimed(site, shard, outer, sampled, clock::counter);
     }
     if sampled {
-        CALLEES.set(0);
-        return (tagged(shard, tag::SPAN), outer);
+        return begin_sampled(site, shard, outer);
     }
     CALLEES.set(UNSAMPLED);
     (shard, outer)
+}
+
+/// Begins a call that has a span. Apart, and called last, so that one that has none saves no registers.
+#[inline(never)]
+fn begin_sampled(site: &'static Site, shard: &Shard, outer: u64) -> Entered {
+    spans::begin(site);
+    CALLEES.set(0);
+    (tagged(shard, tag::SPAN), outer)
 }
 
 /// The same for a call whose duration is not asked for: no other call need know it, but its span must.
@@ -188,6 +195,7 @@ fn begin_untimed(
     now: impl Fn() -> u64,
 ) -> Entered {
     if sampled {
+        spans::begin(site);
         spans::note_start(now());
     } else {
         CALLEES.set(outer | UNSAMPLED);
@@ -239,7 +247,7 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
     let tagged = |tag| tagged(shard, tag | late_tag);
     shard.start();
     let sampling = is_traced(mode) && !is_late && CALLEES.get() & UNSAMPLED == 0 && site.state().has_spans();
-    let sampled = sampling && spans::begin(site);
+    let sampled = sampling && spans::decide();
     let unsampled = sampling && !sampled;
     if ONE_IN > 1 && !due(shard, ONE_IN) {
         return match sampling {
@@ -257,6 +265,9 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
         })
     });
     let Ok(Some(depth)) = pushed else { return (tagged(tag::SLOW | tag::UNFRAMED), 0) };
+    if sampled {
+        spans::begin(site);
+    }
     CALLEES.set(outer & UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
     let allocated = Mark::begin();
     let _ = FRAMES.try_with(|frames| {

@@ -294,7 +294,9 @@ impl<H: How, J: Judge<F::Output>, F: Future> Future for Profiled<H, J, F> {
             // SAFETY: as above.
             return unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
         }
-        let mut polling = Polling::begin(this, first);
+        // A place of its own: what is pointed to is not kept in registers.
+        let mut slow = MaybeUninit::uninit();
+        let mut polling = Polling::begin(this, &mut slow, first);
         // SAFETY: as above.
         let result = unsafe { Pin::new_unchecked(&mut polling.profiled.future) }.poll(cx);
         // What the outcome asks of the program's own code may panic like the rest of it.
@@ -318,7 +320,8 @@ struct Polling<'a, H: How, J, F> {
     profiled: &'a mut Profiled<H, J, F>,
     start: u64,
     outer: u64,
-    slow: MaybeUninit<Slow>,
+    /// Written unless it is `fast`.
+    slow: &'a mut MaybeUninit<Slow>,
     fast: bool,
 }
 
@@ -366,14 +369,10 @@ impl Slow {
 
 impl<'a, H: How, J, F> Polling<'a, H, J, F> {
     #[inline(always)]
-    fn begin(profiled: &'a mut Profiled<H, J, F>, first: bool) -> Self {
+    fn begin(profiled: &'a mut Profiled<H, J, F>, slow: &'a mut MaybeUninit<Slow>, first: bool) -> Self {
         let fast = MODE.load(Relaxed) == FAST;
-        let mut slow = MaybeUninit::uninit();
-        let (outer, start) = if fast {
-            (CALLEES.replace(0), clock::counter())
-        } else {
-            Slow::begin(&mut slow, &profiled.span)
-        };
+        let (outer, start) =
+            if fast { (CALLEES.replace(0), clock::counter()) } else { Slow::begin(slow, &profiled.span) };
         if first {
             profiled.start = start;
         }

@@ -62,20 +62,8 @@ impl Spans {
     /// All spans that ended since the last time, and how many more there were that found no room.
     pub(crate) fn drain(&mut self, names: &Names) -> (Vec<Span>, u64) {
         self.read_clocks();
-        let (mut spans, mut dropped) = (Vec::new(), 0);
-        let mut queues = all_queues();
-        let mut at = 0;
-        while let Some((reader, thread)) = queues.get_mut(at) {
-            let (refused, ended) = reader.drain(|record| spans.push(self.span(names, thread, record)));
-            dropped += refused;
-            if !ended {
-                at += 1;
-                continue;
-            }
-            let (reader, _) = queues.swap_remove(at);
-            // SAFETY: it was read when its thread had ended.
-            unsafe { reader.free() };
-        }
+        let mut spans = Vec::new();
+        let dropped = read(|thread, record| spans.push(self.span(names, thread, record)));
         (spans, dropped)
     }
 
@@ -150,6 +138,34 @@ impl Spans {
             scope: facts.scope.clone(),
         }
     }
+}
+
+/// Shows all that was recorded since the last time. Gives how much more there was that found no room.
+fn read(mut visit: impl FnMut(&Thread, Record)) -> u64 {
+    let (mut dropped, mut at) = (0, 0);
+    let mut queues = all_queues();
+    while let Some((reader, thread)) = queues.get_mut(at) {
+        let (refused, ended) = reader.drain(|record| visit(thread, record));
+        dropped += refused;
+        if !ended {
+            at += 1;
+            continue;
+        }
+        let (reader, _) = queues.swap_remove(at);
+        // SAFETY: it was read when its thread had ended.
+        unsafe { reader.free() };
+    }
+    dropped
+}
+
+/// Throws away what was recorded since the last time. Gives how much it was, and how much more found no room.
+pub(crate) fn discard() -> (u64, u64) {
+    let mut count = 0;
+    let dropped = read(|_, record| {
+        count += 1;
+        drop(record);
+    });
+    (count, dropped)
 }
 
 fn attributes(site: &'static Site, thread: &Thread, more: &More) -> Attributes {

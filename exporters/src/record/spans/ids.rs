@@ -8,44 +8,50 @@ use std::{
 };
 
 /// One thread's generator, xoroshiro128++; seeded at its first use from what the operating system gave the process.
+///
+/// Two cells, since a pair would be read as a whole right after it was written by halves, for which the processor waits.
 #[derive(Debug)]
-pub(super) struct Ids(Cell<[u64; 2]>);
+pub(super) struct Ids(Cell<u64>, Cell<u64>);
 
 impl Ids {
     pub(super) const fn new() -> Self {
-        Self(Cell::new([0; 2]))
+        Self(Cell::new(0), Cell::new(0))
     }
 
     /// A random number that is not zero.
     #[inline(always)]
     pub(super) fn next(&self) -> u64 {
-        loop {
-            let [a, mut b] = match self.0.get() {
-                [0, 0] => seed(),
-                state => state,
-            };
-            let id = a.wrapping_add(b).rotate_left(17).wrapping_add(a);
-            b ^= a;
-            self.0.set([a.rotate_left(49) ^ b ^ (b << 21), b.rotate_left(28)]);
-            if id != 0 {
-                return id;
-            }
+        if self.0.get() | self.1.get() == 0 {
+            self.seed();
         }
+        let (a, mut b) = (self.0.get(), self.1.get());
+        let id = a.wrapping_add(b).rotate_left(17).wrapping_add(a);
+        b ^= a;
+        self.0.set(a.rotate_left(49) ^ b ^ (b << 21));
+        self.1.set(b.rotate_left(28));
+        id.max(1)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn seed(&self) {
+        let (a, b) = seed();
+        self.0.set(a);
+        self.1.set(b);
     }
 
     /// Has the next use seed it anew: after a fork, where the parent goes on with the same numbers.
     pub(super) fn forget(&self) {
-        self.0.set([0; 2]);
+        self.0.set(0);
+        self.1.set(0);
     }
 }
 
 /// Never twice the same: the keys are the process's and the thread's own, and a child of a fork has another number.
-#[cold]
-#[inline(never)]
-fn seed() -> [u64; 2] {
+fn seed() -> (u64, u64) {
     let what = (process::id(), crate::clock::counter(), std::time::Instant::now());
     let random = RandomState::new();
-    [random.hash_one((0, what)), random.hash_one((1, what)).max(1)]
+    (random.hash_one((0, what)), random.hash_one((1, what)).max(1))
 }
 
 /// The other half of a trace that nobody records, and its span: always the same ones for `low`, since mostly nobody asks.

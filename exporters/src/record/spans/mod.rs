@@ -29,7 +29,7 @@ use std::{
     thread,
 };
 
-pub(crate) use collect::Spans;
+pub(crate) use collect::{Spans, discard};
 pub(super) use ids::derived;
 
 /// W3C `tracestate`, shared by all spans of a trace in this process.
@@ -58,6 +58,8 @@ pub(super) struct More {
     memory: Option<Tally>,
     state: Option<TraceState>,
     remote_parent: bool,
+    /// When it began, where the call itself does not know it.
+    start: u64,
     /// Where an async call began.
     thread: Option<Arc<Thread>>,
 }
@@ -123,6 +125,53 @@ impl Current {
     }
 }
 
+/// A [`Current`], of which mostly only the span changes; the rest is copied as little as can be.
+struct CurrentCell {
+    high: Cell<u64>,
+    low: Cell<u64>,
+    span: Cell<u64>,
+    state: Cell<*const String>,
+    flags: Cell<u8>,
+    remote: Cell<bool>,
+}
+
+impl CurrentCell {
+    #[expect(clippy::declare_interior_mutable_const, reason = "it is there to be copied")]
+    const NONE: Self = Self {
+        high: Cell::new(0),
+        low: Cell::new(0),
+        span: Cell::new(0),
+        state: Cell::new(ptr::null()),
+        flags: Cell::new(0),
+        remote: Cell::new(false),
+    };
+
+    fn get(&self) -> Current {
+        Current {
+            trace: [self.high.get(), self.low.get()],
+            span: self.span.get(),
+            state: self.state.get(),
+            flags: self.flags.get(),
+            remote: self.remote.get(),
+        }
+    }
+
+    fn set(&self, Current { trace: [high, low], span, state, flags, remote }: Current) {
+        self.high.set(high);
+        self.low.set(low);
+        self.span.set(span);
+        self.state.set(state);
+        self.flags.set(flags);
+        self.remote.set(remote);
+    }
+
+    fn replace(&self, current: Current) -> Current {
+        let before = self.get();
+        self.set(current);
+        before
+    }
+}
+
 /// A sync call that is running and has a span, or hides one.
 struct Frame {
     site: &'static Site,
@@ -131,14 +180,12 @@ struct Frame {
     outer_remote: bool,
     /// Whether there is something to tell at its end.
     sampled: bool,
-    /// Where the call itself does not know it.
-    start: u64,
     more: Option<Box<More>>,
 }
 
 /// What a thread knows of spans. Without a destructor, so that every call may look; [`leave`] frees what it holds.
 struct Local {
-    current: Cell<Current>,
+    current: CurrentCell,
     ids: Ids,
     frames: UnsafeCell<mem::ManuallyDrop<Vec<Frame>>>,
     queue: UnsafeCell<Option<mem::ManuallyDrop<Queue>>>,
@@ -153,7 +200,7 @@ struct Queue {
 thread_local! {
     static LOCAL: Local = const {
         Local {
-            current: Cell::new(Current::NONE),
+            current: CurrentCell::NONE,
             ids: Ids::new(),
             frames: UnsafeCell::new(mem::ManuallyDrop::new(Vec::new())),
             queue: UnsafeCell::new(None),
@@ -222,34 +269,33 @@ impl Local {
 
     /// Leaves a record to the drain.
     #[inline(always)]
-    fn write(&self, record: Record) {
-        let Some(queue) = self.queue() else { return };
-        match queue.writer.push(record) {
-            Ok(Room::Plenty) => {}
-            other => full(other),
+    fn write(&self, make: impl FnOnce() -> Record) {
+        if let Some(queue) = self.queue()
+            && queue.writer.push(make) == Some(Room::Half)
+        {
+            half_full();
         }
     }
 
-    /// A new span in the one that is running, or the first of a trace; the latter only if it is sampled. Else the thread is in a
-    /// trace that nobody records.
+    /// A trace begins on a thread that is in none. Tells whether it is recorded; if not, nothing but half of its identity is known.
     #[inline(always)]
-    fn next(&self) -> bool {
-        let mut current = self.current.get();
-        if current.span == 0 {
-            let low = self.ids.next();
-            if !sampler::samples(low) {
-                current.trace[1] = low;
-                self.current.set(current);
-                return false;
-            }
-            current.trace = [self.ids.next(), low];
-            current.state = ptr::null();
+    fn root(&self) -> bool {
+        let low = self.ids.next();
+        self.current.low.set(low);
+        sampler::samples(low)
+    }
+
+    /// A span in the one that is running, or the first of a trace that is recorded.
+    #[inline(always)]
+    fn next(&self) {
+        let current = &self.current;
+        if current.span.get() == 0 {
+            current.high.set(self.ids.next());
+            current.state.set(ptr::null());
         }
-        current.span = self.ids.next();
-        current.flags = 1;
-        current.remote = false;
-        self.current.set(current);
-        true
+        current.span.set(self.ids.next());
+        current.flags.set(1);
+        current.remote.set(false);
     }
 }
 
@@ -261,15 +307,10 @@ fn grow(frames: &mut Vec<Frame>) {
 
 #[cold]
 #[inline(never)]
-fn full(pushed: Result<Room, Record>) {
-    match pushed {
-        Ok(_) => {
-            FILLING.store(true, Relaxed);
-            if let Some(wake) = WAKE.get() {
-                wake();
-            }
-        }
-        Err(record) => uncounted(|| drop(record)),
+fn half_full() {
+    FILLING.store(true, Relaxed);
+    if let Some(wake) = WAKE.get() {
+        wake();
     }
 }
 
@@ -286,26 +327,27 @@ pub(crate) fn are_filling() -> bool {
     FILLING.load(Relaxed) && FILLING.swap(false, Relaxed)
 }
 
-/// A call of `site` begins on a thread that is in no trace that nobody records. Tells whether it has a span.
+/// A call begins on a thread that is in no trace that nobody records. Tells whether it is to [`begin`].
 #[inline(always)]
-pub(super) fn begin(site: &'static Site) -> bool {
+pub(super) fn decide() -> bool {
+    LOCAL.with(|local| local.current.span.get() != 0 || local.root())
+}
+
+/// A call of `site` begins that has a span, as was [`decide`]d.
+#[inline(always)]
+pub(super) fn begin(site: &'static Site) {
     LOCAL.with(|local| {
-        if local.over.get() {
-            return false;
-        }
-        let Current { span: outer, remote: outer_remote, .. } = local.current.get();
-        local.next() && {
-            local.push(Frame { site, outer, outer_remote, sampled: true, start: 0, more: None });
-            true
-        }
-    })
+        let (outer, outer_remote) = (local.current.span.get(), local.current.remote.get());
+        local.next();
+        local.push(Frame { site, outer, outer_remote, sampled: true, more: None });
+    });
 }
 
 /// Has the end of a call of `site`, which cannot restore it by itself, take back that a trace is not recorded.
 #[cold]
 pub(super) fn begin_unsampled(site: &'static Site) {
     LOCAL.with(|local| {
-        local.push(Frame { site, outer: 0, outer_remote: false, sampled: false, start: 0, more: None });
+        local.push(Frame { site, outer: 0, outer_remote: false, sampled: false, more: None });
     });
 }
 
@@ -323,12 +365,9 @@ pub(super) fn note(with: impl FnOnce(&mut More)) {
     });
 }
 
-/// When the call began that began last.
-#[cold]
+/// When it began.
 pub(super) fn note_start(start: u64) {
-    LOCAL.with(|local| {
-        local.frames(|frames| frames.last_mut().into_iter().for_each(|frame| frame.start = start));
-    });
+    note(|more| more.start = start);
 }
 
 /// Its attributes.
@@ -355,17 +394,15 @@ pub(super) fn end(start: Option<u64>, end: u64) {
             return;
         }
         let Frame { site, outer, outer_remote, mut more, .. } = frame;
-        let mut current = local.current.get();
-        let start = start.unwrap_or(frame.start);
-        if outer_remote || !current.state.is_null() {
-            with_origin(&mut more, outer_remote, &current);
+        let current = &local.current;
+        let start = start.unwrap_or_else(|| more.as_ref().map_or(end, |more| more.start));
+        if outer_remote || !current.state.get().is_null() {
+            with_origin(&mut more, outer_remote, &current.get());
         }
+        let (trace, span) = ([current.high.get(), current.low.get()], current.span.replace(outer));
+        current.remote.set(outer_remote);
         let took = end.wrapping_sub(start);
-        let (trace, span) = (current.trace, current.span);
-        current.span = outer;
-        current.remote = outer_remote;
-        local.current.set(current);
-        local.write(Record { site, trace, span, parent: outer, start, took, more });
+        local.write(|| Record { site, trace, span, parent: outer, start, took, more });
     });
 }
 
@@ -459,10 +496,10 @@ pub(super) fn open(site: &'static Site, keyed: Option<&Arc<Keyed>>) -> TracedWor
         if !site.state().has_spans() || local.over.get() {
             return TracedWord::NO;
         }
-        if !local.next() {
-            let low = local.current.get().trace[1];
-            return TracedWord::new(Traced::Unsampled(low));
+        if outer.span == 0 && !local.root() {
+            return TracedWord::new(Traced::Unsampled(local.current.low.get()));
         }
+        local.next();
         let mut current = local.current.replace(outer);
         let open = uncounted(|| {
             let mut more = More { keyed: keyed.cloned(), state: current.trace_state(), ..More::default() };
@@ -530,7 +567,7 @@ pub(super) fn close(
         more.memory = memory;
         let (trace, span, took) = (current.trace, current.span, end.wrapping_sub(start));
         let more = Some(Box::new(more));
-        LOCAL.with(|local| local.write(Record { site, trace, span, parent, start, took, more }));
+        LOCAL.with(|local| local.write(|| Record { site, trace, span, parent, start, took, more }));
     });
 }
 

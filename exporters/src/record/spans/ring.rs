@@ -47,6 +47,20 @@ impl<T> Chunk<T> {
         // SAFETY: the caller's promise.
         drop(unsafe { Box::from_raw(chunk.as_ptr()) });
     }
+
+    /// Frees a list of them.
+    ///
+    /// # Safety
+    /// As for [`free`](Self::free).
+    unsafe fn free_all(mut list: *mut Self) {
+        while let Some(chunk) = NonNull::new(list) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                list = chunk.as_ref().next.load(Relaxed);
+                Self::free(chunk);
+            }
+        }
+    }
 }
 
 /// In the child of a fork, which has none of them.
@@ -62,7 +76,7 @@ struct Shared<T> {
     refused: AtomicU64,
     /// Not 0 when the writer is gone.
     ended: AtomicU64,
-    /// A chunk to be used again. Only the reader puts one there, and only the writer takes it.
+    /// A list of chunks to be used again. Only the reader adds to it, and only the writer takes it, the whole of it.
     spare: AtomicPtr<Chunk<T>>,
 }
 
@@ -73,6 +87,8 @@ pub(super) struct Writer<T> {
     /// The slot to be written next.
     at: Cell<usize>,
     begun: Cell<u64>,
+    /// A list of chunks that are empty.
+    spare: Cell<*mut Chunk<T>>,
 }
 
 /// The drain's side.
@@ -96,7 +112,8 @@ pub(super) fn ring<T>() -> (Writer<T>, Reader<T>) {
     let shared = Arc::new(Shared { finished: zero(), refused: zero(), ended: zero(), spare });
     let chunk = Chunk::allocate();
     let (at, begun) = (Cell::new(0), Cell::new(1));
-    let writer = Writer { shared: shared.clone(), chunk: Cell::new(chunk), at, begun };
+    let (shared_too, spare) = (shared.clone(), Cell::new(ptr::null_mut()));
+    let writer = Writer { shared: shared_too, chunk: Cell::new(chunk), at, begun, spare };
     (writer, Reader { shared, chunk, at: 0, told: 0 })
 }
 
@@ -109,38 +126,39 @@ pub(super) enum Room {
 }
 
 impl<T> Writer<T> {
-    /// Appends `thing`, or counts it as refused and gives it back.
+    /// Appends what `make` makes, straight where it belongs; or counts it as refused, and says so by `None`.
     #[inline(always)]
-    pub(super) fn push(&self, thing: T) -> Result<Room, T> {
-        let at = self.at.get();
-        if at == CHUNK {
-            return self.push_to_next(thing);
+    pub(super) fn push(&self, make: impl FnOnce() -> T) -> Option<Room> {
+        let mut room = Room::Plenty;
+        if self.at.get() == CHUNK {
+            room = self.advance()?;
         }
+        let at = self.at.get();
         // SAFETY: the reader leaves a chunk alone until it has a next one.
         let chunk = unsafe { self.chunk.get().as_ref() };
         // SAFETY: no slot is written twice, nor read before `written` says so.
-        chunk.slots[at].with_mut(|slot| unsafe { (*slot).write(thing) });
+        chunk.slots[at].with_mut(|slot| unsafe { slot.cast::<T>().write(make()) });
         chunk.written.store(at as u64 + 1, Release);
         self.at.set(at + 1);
-        Ok(Room::Plenty)
+        Some(room)
     }
 
+    /// Goes on with another chunk, unless there are too many.
     #[cold]
     #[inline(never)]
-    fn push_to_next(&self, thing: T) -> Result<Room, T> {
+    fn advance(&self) -> Option<Room> {
         let unread = self.begun.get() - self.shared.finished.load(Acquire);
         let Some(next) = self.next(unread) else {
             self.shared.refused.store(self.shared.refused.own() + 1, Release);
-            return Err(thing);
+            return None;
         };
         let full = self.chunk.replace(next);
         self.at.set(0);
         self.begun.set(self.begun.get() + 1);
-        let pushed = self.push(thing);
         // SAFETY: the reader leaves it alone until this is done, and nothing here touches it later.
         unsafe { full.as_ref() }.next.store(next.as_ptr(), Release);
         let half = unread * 2 >= MOST || CHUNKS.load(Relaxed) * 2 >= MOST_OF_ALL;
-        pushed.map(|room| if half { Room::Half } else { room })
+        Some(if half { Room::Half } else { Room::Plenty })
     }
 
     /// An empty chunk, unless `unread` ones, or those of all threads, are too many.
@@ -148,8 +166,14 @@ impl<T> Writer<T> {
         if unread >= MOST {
             return None;
         }
-        if let Some(spare) = NonNull::new(self.shared.spare.load(Acquire)) {
-            self.shared.spare.store(ptr::null_mut(), Release);
+        if self.spare.get().is_null() {
+            self.spare.set(self.shared.spare.swap(ptr::null_mut(), Acquire));
+        }
+        if let Some(spare) = NonNull::new(self.spare.get()) {
+            // SAFETY: nobody else has it.
+            let next = &unsafe { spare.as_ref() }.next;
+            self.spare.set(next.load(Relaxed));
+            next.store(ptr::null_mut(), Relaxed);
             return Some(spare);
         }
         (CHUNKS.load(Relaxed) < MOST_OF_ALL).then(Chunk::allocate)
@@ -157,6 +181,8 @@ impl<T> Writer<T> {
 
     /// The thread ends.
     pub(super) fn end(self) {
+        // SAFETY: nobody else has them.
+        unsafe { Chunk::free_all(self.spare.get()) };
         self.shared.ended.store(1, Release);
     }
 }
@@ -185,15 +211,18 @@ impl<T> Reader<T> {
     }
 
     fn recycle(&self, chunk: NonNull<Chunk<T>>) {
-        if self.shared.spare.load(Acquire).is_null() {
-            // SAFETY: the writer is done with it.
-            let empty = unsafe { chunk.as_ref() };
-            empty.next.store(ptr::null_mut(), Relaxed);
-            empty.written.store(0, Relaxed);
-            self.shared.spare.store(chunk.as_ptr(), Release);
-        } else {
-            // SAFETY: the writer is done with it.
-            unsafe { Chunk::free(chunk) };
+        // SAFETY: the writer is done with it.
+        let empty = unsafe { chunk.as_ref() };
+        empty.written.store(0, Relaxed);
+        let spare = &self.shared.spare;
+        let mut head = spare.load(Relaxed);
+        loop {
+            empty.next.store(head, Relaxed);
+            // The writer takes all there are, so what it saw of one cannot be another by now.
+            match spare.compare_exchange_weak(head, chunk.as_ptr(), Release, Relaxed) {
+                Ok(_) => break,
+                Err(now) => head = now,
+            }
         }
         self.shared.finished.store(self.shared.finished.own() + 1, Release);
     }
@@ -203,11 +232,10 @@ impl<T> Reader<T> {
     /// # Safety
     /// The last [`drain`](Self::drain) said that there will be no more.
     pub(super) unsafe fn free(self) {
-        let spare = NonNull::new(self.shared.spare.load(Acquire));
         // SAFETY: the writer is gone, so this is the last one, and it was read.
         unsafe {
             Chunk::free(self.chunk);
-            spare.into_iter().for_each(|spare| Chunk::free(spare));
+            Chunk::free_all(self.shared.spare.load(Acquire));
         }
     }
 }
@@ -226,7 +254,7 @@ mod tests {
     fn what_does_not_fit_is_refused_and_counted() {
         let (writer, mut reader) = ring();
         let room = MOST * CHUNK as u64;
-        let refused = (0..room + 5).filter(|n| writer.push(*n).is_err()).count();
+        let refused = (0..room + 5).filter(|n| writer.push(|| *n).is_none()).count();
         assert_eq!(refused, 5);
         let mut next = 0;
         let (told, ended) = reader.drain(|thing| {
@@ -235,7 +263,7 @@ mod tests {
         });
         assert_eq!((next, told, ended), (room, 5, false));
         // There is room again.
-        assert!(writer.push(7).is_ok());
+        assert!(writer.push(|| 7).is_some());
         writer.end();
         assert_eq!(all(&mut reader), [7]);
         assert_eq!(reader.drain(|_| ()), (0, true));
@@ -246,10 +274,10 @@ mod tests {
     #[test]
     fn half_full_is_told_once_a_chunk() {
         let (writer, mut reader) = ring();
-        let half = (0..MOST * CHUNK as u64).filter(|n| writer.push(*n) == Ok(Room::Half)).count();
+        let half = (0..MOST * CHUNK as u64).filter(|n| writer.push(|| *n) == Some(Room::Half)).count();
         assert_eq!(half as u64, MOST / 2);
         reader.drain(drop);
-        assert_eq!(writer.push(0), Ok(Room::Plenty));
+        assert_eq!(writer.push(|| 0), Some(Room::Plenty));
         writer.end();
         assert!(reader.drain(drop).1);
         // SAFETY: the writer is gone.
@@ -268,7 +296,7 @@ mod loom_tests {
         model.check(|| {
             let (writer, mut reader) = ring::<u64>();
             let thread = loom::thread::spawn(move || {
-                let refused = (0..7).filter(|n| writer.push(*n).is_err()).count();
+                let refused = (0..7).filter(|n| writer.push(|| *n).is_none()).count();
                 writer.end();
                 refused as u64
             });
