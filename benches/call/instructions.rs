@@ -51,7 +51,13 @@ fn collected(name: &str, calls: u64) -> Result<f64> {
 
 /// In a child: makes the calls to be counted, and ends the process before anything else can run.
 pub(crate) fn count(name: &str, calls: u64) -> Result<()> {
-    let baselines = [Baseline::Function, Baseline::Nested, Baseline::AsyncReady, Baseline::AsyncEightPolls];
+    let baselines = [
+        Baseline::Function,
+        Baseline::Nested,
+        Baseline::AsyncReady,
+        Baseline::AsyncEightPolls,
+        Baseline::Profiled,
+    ];
     let run = match baselines.into_iter().find(|baseline| format!("{baseline:?}") == name) {
         Some(baseline) => baseline.run(),
         None => (crate::subjects::find(name)?.start)()?,

@@ -1,6 +1,7 @@
 //! Everything that is measured, with its baseline and its target.
 
 use benches::Result;
+use exporters::Sampler;
 
 use crate::floors::{self, Run, drive, repeat};
 use crate::{ours, peers};
@@ -12,6 +13,8 @@ pub(crate) enum Baseline {
     Nested,
     AsyncReady,
     AsyncEightPolls,
+    /// Our own function, whose calls have no spans.
+    Profiled,
 }
 
 impl Baseline {
@@ -21,6 +24,7 @@ impl Baseline {
             Self::Nested => repeat(floors::bare_nested),
             Self::AsyncReady => repeat(|x| drive(floors::bare_async(x, 0))),
             Self::AsyncEightPolls => repeat(|x| drive(floors::bare_async(x, 7))),
+            Self::Profiled => ours::without_spans(),
         }
     }
 }
@@ -55,10 +59,10 @@ const fn subject(name: &'static str, baseline: Baseline, start: fn() -> Result<R
     Subject { name, baseline, calls: 1, target: Target::Nothing, instructions: None, quick: false, start }
 }
 
-use Baseline::{AsyncEightPolls, AsyncReady, Function, Nested};
+use Baseline::{AsyncEightPolls, AsyncReady, Function, Nested, Profiled};
 
 /// All of them, ours first.
-pub(crate) static SUBJECTS: [Subject; 19] = [
+pub(crate) static SUBJECTS: [Subject; 24] = [
     Subject {
         target: Target::Ratio(1.5),
         instructions: Some(60.0),
@@ -82,6 +86,24 @@ pub(crate) static SUBJECTS: [Subject; 19] = [
     subject("floor: a flag that is off", Function, || Ok(floors::flag_off())),
     Subject { calls: 2, ..subject("exporters, called by a profiled one", Nested, ours::nested) },
     subject("exporters, one attribute", Function, ours::one_attribute),
+    Subject {
+        target: Target::Ratio(1.8),
+        quick: true,
+        ..subject("exporters, span of every call", Function, || ours::span(Sampler::AlwaysOn))
+    },
+    Subject {
+        target: Target::Nanoseconds(1.5),
+        ..subject("exporters, no trace sampled", Profiled, || ours::span(ours::none()))
+    },
+    Subject {
+        target: Target::Nanoseconds(1.5),
+        ..subject("exporters, in a trace not sampled", Profiled, ours::span_in_unsampled)
+    },
+    Subject {
+        target: Target::Nanoseconds(1.5),
+        ..subject("exporters, one trace in 100 sampled", Profiled, || ours::span(ours::one_in_100()))
+    },
+    subject("exporters, span, async, ready", AsyncReady, ours::span_async),
     Subject { quick: true, ..subject("prometheus-client, cached", Function, peers::prometheus_client) },
     subject("prometheus, cached", Function, peers::prometheus),
     subject("metrics + exporter-prometheus, cached", Function, peers::metrics),

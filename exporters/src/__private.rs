@@ -103,6 +103,41 @@ macro_rules! __body {
     };
 }
 
+/// For tests: spans, without an exporter that takes them.
+pub mod spans {
+    use crate::{
+        Resource, Sampler, Span,
+        record::{
+            self,
+            snapshot::{Collector, Whose},
+        },
+    };
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    /// Has sampled calls have spans while calls are recorded.
+    pub fn sample(sampler: &Sampler) {
+        record::trace(Some(sampler));
+    }
+
+    /// Has calls have none from now on.
+    pub fn stop() {
+        record::trace(None);
+    }
+
+    /// As [`drain`], but throws them away, and tells only how many there were.
+    pub fn discard() -> (u64, u64) {
+        record::spans::discard()
+    }
+
+    /// Spans that ended since the last time, of all threads, and how many more found no room.
+    pub fn drain() -> (Vec<Span>, u64) {
+        static COLLECTOR: Mutex<Option<Collector>> = Mutex::new(None);
+        let mut collector = COLLECTOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Collector::new(Arc::new(Resource::default()), Whose::Own, true);
+        collector.get_or_insert_with(new).drain_spans()
+    }
+}
+
 /// What only a closure that is called by value can capture.
 #[derive(Debug)]
 pub struct Once;

@@ -66,7 +66,10 @@ pub use pipeline::{
 };
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
-pub use record::{AttributeValue, ErrorType, ProfilingAllocator, ValueRef};
+pub use record::{
+    AttributeValue, Carry, ErrorType, InContext, ProfilingAllocator, Run, Sampler, ValueRef, current_span,
+    in_current, with_remote_parent,
+};
 #[cfg(feature = "file")]
 pub use replay::{ReplayReport, replay};
 pub use routes::{

@@ -38,7 +38,22 @@ impl Site<'_> {
         // What cargo says of the crate, if it was cargo that started the compiler.
         let cargo = |key| std::env::var(key).unwrap_or_default();
         let (package, version) = (cargo("CARGO_PKG_NAME"), cargo("CARGO_PKG_VERSION"));
-        format!("{package}\0{version}\0{}\0{}\0{}", at.line(), at.file(), self.name)
+        format!("{package}\0{version}\0{}{}\0{}\0{}", at.line(), self.span(), at.file(), self.name)
+    }
+
+    /// How its spans are, as a letter; nothing if they are as usual.
+    fn span(&self) -> &'static str {
+        match (self.args.span, &self.args.kind) {
+            (Some(false), _) => "-",
+            (_, None) => "",
+            (_, Some(kind)) => match kind.value().as_str() {
+                "server" => "s",
+                "client" => "c",
+                "producer" => "p",
+                "consumer" => "q",
+                _ => "",
+            },
+        }
     }
 
     /// The static and what belongs to it.

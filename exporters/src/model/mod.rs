@@ -13,6 +13,7 @@ mod resource;
 #[cfg(test)]
 pub(crate) mod sample;
 mod span;
+mod trace_context;
 
 pub use attribute::{Attributes, KeyValue, Value};
 pub use batch::{Batch, BatchId, Signal};

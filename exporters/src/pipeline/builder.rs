@@ -4,7 +4,7 @@ use super::{LegOptions, Profiler, current, exit, runtime::Runtime};
 #[cfg(feature = "prometheus")]
 use crate::prometheus::{PrometheusConfig, PrometheusExporter};
 use crate::{
-    AnyExporter, Error, ErrorKind, Exporter, KeyValue, Resource, Result,
+    AnyExporter, Error, ErrorKind, Exporter, KeyValue, Resource, Result, Sampler,
     config::{Config, Sink},
     foreign::tell,
     record,
@@ -44,6 +44,7 @@ pub struct Builder {
     pub(super) prometheus: Option<PrometheusExporter>,
     /// Nobody asked for anything in particular.
     pub(super) embedded: bool,
+    sampler: Option<Sampler>,
     enabled: bool,
     problem: Option<Error>,
 }
@@ -63,6 +64,7 @@ impl Builder {
             #[cfg(feature = "prometheus")]
             prometheus: None,
             embedded: false,
+            sampler: None,
             enabled: !disabled.as_ref().is_ok_and(|disabled| *disabled),
             problem: disabled.err(),
         }
@@ -144,6 +146,13 @@ impl Builder {
         self
     }
 
+    /// Has sampled calls recorded as spans, too, and says which. It comes before `OTEL_TRACES_SAMPLER`; where neither says, there
+    /// are no spans.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = Some(sampler);
+        self
+    }
+
     /// Sets `service.name`.
     pub fn service(self, name: impl Into<String>) -> Self {
         self.attribute("service.name", name.into())
@@ -206,6 +215,7 @@ impl Builder {
         exit::install();
         let (base, attributes) = (std::mem::take(&mut self.base), std::mem::take(&mut self.attributes));
         let resource = Arc::new(Resource::layered(base, attributes));
+        record::trace(self.sampler.take().or_else(Sampler::from_env).as_ref());
         record::start();
         let (runtime, missed) = Runtime::start(self, resource).inspect_err(|_| record::stop())?;
         *current = Some(runtime.clone());

@@ -39,6 +39,13 @@ fn current() -> MutexGuard<'static, Option<Arc<Runtime>>> {
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Has the drain thread look after spans, unless somebody is starting a profiler or stopping it. Waits for nobody.
+fn wake_drain() {
+    if let Ok(current) = CURRENT.try_lock() {
+        current.iter().for_each(|runtime| runtime.wake_drain());
+    }
+}
+
 /// In the child of a fork: the parent's profiler is not ours, and its threads are not here.
 fn forget() {
     let runtime = current().take();

@@ -6,6 +6,7 @@ use crate::{
     record::{
         self, histogram,
         snapshot::{Collector, Whose},
+        spans,
     },
     settings::nearest,
 };
@@ -98,6 +99,7 @@ impl Runtime {
             let serving = exporter.serve(listener);
             runtime.spawn("exporters-scrape", async { drop(serving.await) }).inspect_err(stop_all)?;
         }
+        spans::on_filling(super::wake_drain);
         let drain = runtime.clone();
         spawn("exporters-drain", move || drain.drain_until_stopped()).inspect_err(stop_all)?;
         if builder.embedded {
@@ -130,7 +132,8 @@ impl Runtime {
             let wait =
                 next.saturating_duration_since(Instant::now()).min(recalibrate.unwrap_or(Duration::MAX));
             let stopping = self.stopping();
-            let waited = self.stop_draining.wait_timeout_while(stopping, wait, |stopping| !*stopping);
+            let nothing = |stopping: &mut bool| !*stopping && !spans::are_filling();
+            let waited = self.stop_draining.wait_timeout_while(stopping, wait, nothing);
             if *waited.unwrap_or_else(PoisonError::into_inner).0 {
                 return;
             }
@@ -173,6 +176,11 @@ impl Runtime {
 
     fn stopping(&self) -> MutexGuard<'_, bool> {
         self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the drain thread look whether spans should be drained. Waits for nobody.
+    pub(super) fn wake_drain(&self) {
+        self.stop_draining.notify_all();
     }
 
     /// In the child of a fork: whoever held the locks, and the threads, are not here.

@@ -1,13 +1,14 @@
 //! One sync call: from [`Site::enter`] to the end of its guard. This is the path that every profiled function pays for.
 
 use super::{
-    FAST, MODE, OFF,
-    alloc::{Mark, Tally, uncounted},
+    FAST, FAST_TRACED, MODE, OFF,
+    alloc::{self, Mark, Tally, uncounted},
+    is_traced,
     keyed::{self, ValueRef},
     series::late,
     shard::{Cause, Extra, Shard},
-    site::{Owner, Site, nowhere},
-    slots,
+    site::{Owner, Site, State, nowhere},
+    slots, spans,
     thread::{self, Attached},
 };
 use crate::clock;
@@ -20,9 +21,12 @@ use std::{
 };
 
 thread_local! {
-    /// Ticks that the running call's profiled callees took.
+    /// Ticks that the running call's profiled callees took; with [`UNSAMPLED`].
     pub(super) static CALLEES: Cell<u64> = const { Cell::new(0) };
 }
+
+/// Of [`CALLEES`]: the thread is in a trace that is not recorded. What is subtracted from a time takes it along: see `Shard::read`.
+pub(super) const UNSAMPLED: u64 = 1 << 63;
 
 /// Bits of [`Call::shard`] that the alignment leaves free.
 mod tag {
@@ -36,7 +40,9 @@ mod tag {
     pub(super) const LATE: usize = 8;
     /// There was no place to remember when it began.
     pub(super) const UNFRAMED: usize = 16;
-    pub(super) const ALL: usize = OFF | SLOW | UNTIMED | LATE | UNFRAMED;
+    /// It has a span.
+    pub(super) const SPAN: usize = 32;
+    pub(super) const ALL: usize = OFF | SLOW | UNTIMED | LATE | UNFRAMED | SPAN;
 }
 
 /// A call that is running. Dropped without [`finish`](Self::finish), it counts as a panic.
@@ -47,9 +53,9 @@ mod tag {
 pub struct Call<const ONE_IN: u32, const OBJECTIVE: bool> {
     /// With a [`tag`].
     shard: *const Shard,
-    /// Without a tag: when it began.
+    /// Without a tag but that of a span: when it began.
     start: MaybeUninit<u64>,
-    /// Without a tag: [`CALLEES`] of the caller.
+    /// Without a tag but that of a span: [`CALLEES`] of the caller.
     outer: MaybeUninit<u64>,
 }
 
@@ -71,24 +77,37 @@ impl Site {
         if place == nowhere::OFF {
             return Call::tagged(OFF_CALL);
         }
-        let mut shard = slots::get(place);
+        let shard = slots::get(place);
         if shard.is_null() {
-            shard = self.enter_slow::<ONE_IN>(owner);
-            if shard.addr() & tag::ALL != 0 {
-                return Call::tagged(shard);
-            }
+            return Call::entered(self.enter_slow::<ONE_IN>(owner));
         }
         // SAFETY: the thread was lent it and has not given it back.
         Call::begin(unsafe { &*shard })
     }
 
-    /// A thread's first call, or one that cannot take the fast path: then it has begun already, and the shard is tagged.
+    /// Any other call: a thread's first, or one that has a span, or might have one.
     #[cold]
     #[inline(never)]
-    fn enter_slow<const ONE_IN: u32>(&'static self, owner: Owner) -> *const Shard {
+    fn enter_slow<const ONE_IN: u32>(&'static self, owner: Owner) -> Entered {
+        if self.fast_place() == nowhere::FAST_TRACED
+            && let Some(state) = self.known()
+        {
+            let shard = slots::get(state.known_place());
+            if !shard.is_null() {
+                // SAFETY: the thread was lent it and has not given it back.
+                return begin_traced::<ONE_IN>(self, state, unsafe { &*shard });
+            }
+        }
+        self.enter_first::<ONE_IN>(owner)
+    }
+
+    /// A thread's first call, or one that reads another clock.
+    #[cold]
+    #[inline(never)]
+    fn enter_first<const ONE_IN: u32>(&'static self, owner: Owner) -> Entered {
         match self.mode() {
-            OFF => OFF_CALL,
-            _ => begin_slow::<ONE_IN>(uncounted(|| self.attach(owner.map(|name| name()), ONE_IN))),
+            OFF => (OFF_CALL, 0),
+            _ => begin_slow::<ONE_IN>(self, uncounted(|| self.attach(owner.map(|name| name()), ONE_IN))),
         }
     }
 
@@ -108,19 +127,87 @@ impl Site {
             return Call::tagged(OFF_CALL);
         }
         self.state().meet(owner.map(|name| name()), ONE_IN);
-        let mut shard = OFF_CALL;
+        let mut entered = (OFF_CALL, 0);
         values(&mut |values| {
-            shard = begin_slow::<ONE_IN>(uncounted(|| keyed::enter(self, values)));
+            entered = begin_slow::<ONE_IN>(self, uncounted(|| keyed::enter(self, values)));
+            if entered.0.addr() & tag::SPAN != 0 {
+                note_keyed(self, values);
+            }
         });
-        if shard.addr() & tag::ALL != 0 {
-            return Call::tagged(shard);
-        }
-        // SAFETY: the thread was lent it and has not given it back.
-        Call::begin(unsafe { &*shard })
+        Call::entered(entered)
     }
 }
 
+#[cold]
+#[inline(never)]
+fn note_keyed(site: &'static Site, values: &[ValueRef<'_>]) {
+    uncounted(|| spans::note_keyed(keyed::series(site, values)));
+}
+
 const OFF_CALL: *const Shard = ptr::without_provenance(tag::OFF);
+
+/// A call that has begun, but for its start: the shard with its tags, and [`CALLEES`] of the caller.
+type Entered = (*const Shard, u64);
+
+/// Begins a call on the fast path that has a span, or might have one.
+#[inline(always)]
+fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State, shard: &Shard) -> Entered {
+    shard.start();
+    let outer = CALLEES.get();
+    let timed = ONE_IN == 1 || due(shard, ONE_IN);
+    // What happens in a trace that is not recorded is not either.
+    if outer & UNSAMPLED != 0 || !state.has_spans() {
+        return match timed {
+            true => {
+                CALLEES.set(outer & UNSAMPLED);
+                (shard, outer)
+            }
+            false => (tagged(shard, tag::UNTIMED), outer),
+        };
+    }
+    let sampled = spans::decide();
+    if !timed {
+        return begin_untimed(site, shard, outer, sampled, clock::counter);
+    }
+    if sampled {
+        return begin_sampled(site, shard, outer);
+    }
+    CALLEES.set(UNSAMPLED);
+    (shard, outer)
+}
+
+/// Begins a call that has a span. Apart, and called last, so that one that has none saves no registers.
+#[inline(never)]
+fn begin_sampled(site: &'static Site, shard: &Shard, outer: u64) -> Entered {
+    spans::begin(site);
+    CALLEES.set(0);
+    (tagged(shard, tag::SPAN), outer)
+}
+
+/// The same for a call whose duration is not asked for: no other call need know it, but its span must.
+#[cold]
+#[inline(never)]
+fn begin_untimed(
+    site: &'static Site,
+    shard: &Shard,
+    outer: u64,
+    sampled: bool,
+    now: impl Fn() -> u64,
+) -> Entered {
+    if sampled {
+        spans::begin(site);
+        spans::note_start(now());
+    } else {
+        CALLEES.set(outer | UNSAMPLED);
+        spans::begin_unsampled(site);
+    }
+    (tagged(shard, tag::UNTIMED | tag::SPAN), outer)
+}
+
+#[inline(always)]
+fn tagged(shard: &Shard, tag: usize) -> *const Shard {
+    ptr::from_ref(shard).map_addr(|addr| addr | tag)
+}
 
 /// What a call remembers that did not take the fast path.
 #[derive(Clone, Copy)]
@@ -135,19 +222,38 @@ thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Begins a call off the fast path and tags its shard; or leaves both alone, when the fast path will do.
-fn begin_slow<const ONE_IN: u32>(Attached { shard, late: is_late }: Attached) -> *const Shard {
-    if MODE.load(Relaxed) == FAST && !is_late {
-        return shard.as_ptr();
+/// Begins a call whose shard was looked up.
+#[inline(always)]
+fn begin_slow<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> Entered {
+    if MODE.load(Relaxed) == FAST && !attached.late {
+        // SAFETY: the thread was lent it and has not given it back.
+        return begin_fast::<ONE_IN>(unsafe { attached.shard.get() });
     }
+    begin_slowest::<ONE_IN>(site, attached)
+}
+
+/// Begins a call off the fast path.
+#[inline(never)]
+fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> Entered {
+    let Attached { shard, late: is_late } = attached;
+    let mode = MODE.load(Relaxed);
     let _late = is_late.then(late);
-    let late_tag = if is_late { tag::LATE } else { 0 };
-    let tagged = |tag| shard.as_ptr().map_addr(|addr| addr | tag | late_tag);
     // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
     let shard = unsafe { shard.get() };
+    if mode == FAST_TRACED && !is_late {
+        return begin_traced::<ONE_IN>(site, site.state(), shard);
+    }
+    let late_tag = if is_late { tag::LATE } else { 0 };
+    let tagged = |tag| tagged(shard, tag | late_tag);
     shard.start();
+    let sampling = is_traced(mode) && !is_late && CALLEES.get() & UNSAMPLED == 0 && site.state().has_spans();
+    let sampled = sampling && spans::decide();
+    let unsampled = sampling && !sampled;
     if ONE_IN > 1 && !due(shard, ONE_IN) {
-        return tagged(tag::UNTIMED);
+        return match sampling {
+            true => begin_untimed(site, shard, CALLEES.get(), sampled, clock::now),
+            false => (tagged(tag::UNTIMED), 0),
+        };
     }
     // The thread may have no frames any more; then the call is only counted.
     let outer = CALLEES.get();
@@ -158,8 +264,11 @@ fn begin_slow<const ONE_IN: u32>(Attached { shard, late: is_late }: Attached) ->
             Some(frames.len())
         })
     });
-    let Ok(Some(depth)) = pushed else { return tagged(tag::SLOW | tag::UNFRAMED) };
-    CALLEES.set(0);
+    let Ok(Some(depth)) = pushed else { return (tagged(tag::SLOW | tag::UNFRAMED), 0) };
+    if sampled {
+        spans::begin(site);
+    }
+    CALLEES.set(outer & UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
     let allocated = Mark::begin();
     let _ = FRAMES.try_with(|frames| {
         if let Ok(mut frames) = frames.try_borrow_mut()
@@ -168,17 +277,51 @@ fn begin_slow<const ONE_IN: u32>(Attached { shard, late: is_late }: Attached) ->
             *frame = Frame { start: clock::now(), outer, allocated };
         }
     });
-    tagged(tag::SLOW)
+    (tagged(tag::SLOW | if sampled { tag::SPAN } else { 0 }), outer)
 }
 
-/// Ends a call that [`begin_slow`] began.
+/// Begins it as on the fast path.
+#[inline(always)]
+fn begin_fast<const ONE_IN: u32>(shard: &Shard) -> Entered {
+    shard.start();
+    match ONE_IN > 1 && !due(shard, ONE_IN) {
+        true => (tagged(shard, tag::UNTIMED), 0),
+        false => (shard, CALLEES.replace(0)),
+    }
+}
+
+/// Ends a call that did not take the fast path.
 #[cold]
 #[inline(never)]
-fn end_slow<const OBJECTIVE: bool>(tagged: *const Shard, ok: bool) {
-    // SAFETY: as in `begin_slow`.
+fn end_slow<const OBJECTIVE: bool>(
+    tagged: *const Shard,
+    start: MaybeUninit<u64>,
+    outer: MaybeUninit<u64>,
+    ok: bool,
+) {
+    // SAFETY: as where it was tagged.
     let shard = unsafe { &*tagged.map_addr(|addr| addr & !tag::ALL) };
+    if tagged.addr() & tag::ALL == tag::SPAN {
+        // SAFETY: there is no tag but that of a span.
+        let (start, outer) = unsafe { (start.assume_init(), outer.assume_init()) };
+        let end = clock::counter();
+        spans::end(Some(start), end);
+        return end_timed::<OBJECTIVE>(shard, end.wrapping_sub(start), outer, ok);
+    }
+    end_slowest::<OBJECTIVE>(tagged, shard, ok);
+}
+
+/// Ends a call that reads another clock, or that is not timed and yet has a span.
+#[inline(never)]
+fn end_slowest<const OBJECTIVE: bool>(tagged: *const Shard, shard: &Shard, ok: bool) {
     let _late = (tagged.addr() & tag::LATE != 0).then(late);
+    let has_span = tagged.addr() & tag::SPAN != 0;
     if tagged.addr() & tag::UNTIMED != 0 {
+        if has_span {
+            // It was not set before the call.
+            CALLEES.set(CALLEES.get() & !UNSAMPLED);
+            spans::end(None, clock::now());
+        }
         return shard.record_untimed();
     }
     let end = clock::now();
@@ -191,7 +334,13 @@ fn end_slow<const OBJECTIVE: bool>(tagged: *const Shard, ok: bool) {
         }
         return;
     };
-    let Tally { bytes, count } = frame.allocated.end();
+    let tally @ Tally { bytes, count } = frame.allocated.end();
+    if has_span {
+        if alloc::is_installed() {
+            spans::note_memory(tally);
+        }
+        uncounted(|| spans::end(Some(frame.start), end));
+    }
     let ticks = uncounted(|| shard.record(end.wrapping_sub(frame.start), CALLEES.get(), None));
     CALLEES.set(frame.outer.wrapping_add(ticks));
     shard.record_extra(Extra { busy: 0, allocated: bytes, allocations: count });
@@ -204,6 +353,15 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     #[inline(always)]
     const fn tagged(shard: *const Shard) -> Self {
         Self { shard, start: MaybeUninit::uninit(), outer: MaybeUninit::uninit() }
+    }
+
+    /// What has begun off the fast path.
+    #[inline(always)]
+    fn entered((shard, outer): Entered) -> Self {
+        if shard.addr() & (tag::ALL & !tag::SPAN) != 0 {
+            return Self::tagged(shard);
+        }
+        Self { shard, outer: MaybeUninit::new(outer), start: MaybeUninit::new(clock::counter()) }
     }
 
     #[inline(always)]
@@ -244,7 +402,7 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
                 // SAFETY: the thread was lent it and has not given it back.
                 unsafe { &*self.shard.map_addr(|addr| addr - tag::UNTIMED) }.record_untimed();
             } else if self.shard != OFF_CALL {
-                end_slow::<OBJECTIVE>(self.shard, ok);
+                end_slow::<OBJECTIVE>(self.shard, self.start, self.outer, ok);
             }
             return;
         }
@@ -253,16 +411,22 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
         let ticks = clock::counter().wrapping_sub(start);
         // SAFETY: the thread was lent it and has not given it back.
         let shard = unsafe { &*self.shard };
-        let callees = CALLEES.get();
-        let recorded = shard.record_fast(ticks, callees);
-        if recorded {
-            CALLEES.set(outer.wrapping_add(ticks));
-            if OBJECTIVE && ok {
-                shard.judge(ticks);
-            }
-        } else {
-            end_unusual::<OBJECTIVE>(shard, ticks, outer, ok);
+        end_timed::<OBJECTIVE>(shard, ticks, outer, ok);
+    }
+}
+
+/// A call ends that took so long.
+#[inline(always)]
+fn end_timed<const OBJECTIVE: bool>(shard: &Shard, ticks: u64, outer: u64, ok: bool) {
+    let callees = CALLEES.get();
+    let recorded = shard.record_fast(ticks, callees);
+    if recorded {
+        CALLEES.set(outer.wrapping_add(ticks));
+        if OBJECTIVE && ok {
+            shard.judge(ticks);
         }
+    } else {
+        end_unusual::<OBJECTIVE>(shard, ticks, outer, ok);
     }
 }
 
@@ -290,6 +454,9 @@ fn end_badly<const ONE_IN: u32, const OBJECTIVE: bool>(
         return;
     }
     {
+        if shard.addr() & tag::SPAN != 0 {
+            spans::note_cause(*cause);
+        }
         let _late = (shard.addr() & tag::LATE != 0).then(late);
         // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
         let shard = unsafe { &*shard.map_addr(|addr| addr & !tag::ALL) };

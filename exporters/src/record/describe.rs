@@ -122,7 +122,7 @@ impl Names {
         }
     }
 
-    fn of(&self, site: &Site) -> Arc<str> {
+    pub(super) fn of(&self, site: &Site) -> Arc<str> {
         self.0.get(&ptr::from_ref(site)).cloned().unwrap_or_else(|| site.state().function().into())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The handlers run at the fork itself, so that no call has to look.
 
-use super::{OFF, USERS, series, set_mode, site::Site, snapshot, thread, window};
+use super::{OFF, USERS, series, set_mode, site::Site, snapshot, spans, thread, window};
 use std::{
     any::Any,
     cell::RefCell,
@@ -46,6 +46,7 @@ struct Held {
     _lending: MutexGuard<'static, ()>,
     _late: MutexGuard<'static, ()>,
     _retired: window::RetiredGuard,
+    _queues: spans::QueuesGuard,
 }
 
 thread_local! {
@@ -60,6 +61,7 @@ extern "C" fn before() {
         _lending: series::lending(),
         _late: series::late(),
         _retired: window::retired(),
+        _queues: spans::queues(),
     };
     // Without a place to keep them (a thread that ends forks), the locks are as they happen to be.
     let _ = HELD.try_with(|place| place.try_borrow_mut().map(|mut place| *place = Some(held)));
@@ -74,6 +76,7 @@ extern "C" fn in_child() {
     CHILD.store(true, Relaxed);
     set_mode(OFF);
     *USERS.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+    spans::forget_parent();
     // Nobody hands on the shards of threads that are not here, and one may have been left in the middle of a call's end.
     let own = thread::lent_shards();
     for state in Site::all().map(Site::state) {

@@ -1,21 +1,24 @@
 //! One async call: a future timed from its first poll to its end, with the time inside `poll` beside it.
 
 use super::{
-    FAST, MODE,
-    alloc::{Mark, Tally, uncounted},
-    call::{CALLEES, Key, due},
+    FAST, FAST_TRACED, MODE,
+    alloc::{self, Mark, Tally, uncounted},
+    call::{CALLEES, Key, UNSAMPLED, due},
+    is_traced,
     keyed::{self, ValueRef},
     outcome::{Judge, Never},
     series::{ShardRef, late},
     shard::{Cause, Extra},
     site::{Owner, Site},
     slots,
+    spans::{self, Before, TracedWord},
     thread::Attached,
 };
 use crate::clock;
 use std::{
     borrow::Cow,
     fmt,
+    mem::MaybeUninit,
     pin::Pin,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
@@ -84,11 +87,34 @@ pub struct Profiled<H: How, J, F> {
     busy: u64,
     /// Of the busy time, what profiled callees took.
     callees: u64,
-    allocated: Tally,
+    allocated: u64,
+    allocations: Count,
     state: State,
+    span: TracedWord,
     how: H,
     judge: J,
     future: F,
+}
+
+/// A number below 2^48, which leaves room for the state beside it.
+#[derive(Clone, Copy)]
+#[repr(C, packed(2))]
+struct Count {
+    low: u32,
+    high: u16,
+}
+
+impl Count {
+    const NONE: Self = Self { low: 0, high: 0 };
+
+    fn get(self) -> u64 {
+        u64::from(self.high) << 32 | u64::from(self.low)
+    }
+
+    fn add(&mut self, n: u64) {
+        let sum = self.get().wrapping_add(n);
+        *self = Self { low: sum as u32, high: (sum >> 32) as u16 };
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,6 +122,8 @@ enum State {
     New,
     /// Timed.
     Running,
+    /// It has a span.
+    Traced,
     /// Only counted.
     Untimed,
     /// Over, or never recorded.
@@ -131,8 +159,9 @@ impl<H: How, J, F> Profiled<H, J, F> {
     /// Wraps `future`. `key` is its series, if it has attributes.
     #[inline(always)]
     pub fn new(site: &'static Site, key: Option<Key>, how: H, future: F, judge: J) -> Self {
-        let (start, busy, callees, allocated) = (0, 0, 0, Tally::NONE);
-        Self { site, key, start, busy, callees, allocated, state: State::New, how, judge, future }
+        let (start, busy, callees, allocated, allocations) = (0, 0, 0, 0, Count::NONE);
+        let (state, span) = (State::New, TracedWord::NO);
+        Self { site, key, start, busy, callees, allocated, allocations, state, span, how, judge, future }
     }
 
     /// What the polling thread's table has, which it has only while calls are recorded.
@@ -164,7 +193,9 @@ impl<H: How, J, F> Profiled<H, J, F> {
                 if let Some(key) = self.key.as_mut().filter(|key| key.is_retired()) {
                     *key = uncounted(|| keyed::renewed(key));
                 }
-                self.attach()
+                let attached = self.attach();
+                self.open(attached.late);
+                attached
             }
         };
         let Attached { shard, late: is_late } = attached;
@@ -175,8 +206,29 @@ impl<H: How, J, F> Profiled<H, J, F> {
         if shard.is_first() {
             self.first();
         }
-        self.state = if H::ONE_IN == 1 || due(shard, H::ONE_IN) { State::Running } else { State::Untimed };
+        let timed = H::ONE_IN == 1 || due(shard, H::ONE_IN);
+        self.state = if timed { State::Running } else { State::Untimed };
+        if lent.is_none() {
+            self.opened();
+        }
         lent
+    }
+
+    /// Decides whether the call has a span.
+    #[inline(never)]
+    fn open(&mut self, late: bool) {
+        if is_traced(MODE.load(Relaxed)) && !late {
+            self.span = spans::open(self.site, self.key.as_ref());
+        }
+    }
+
+    /// After [`open`](Self::open), and when it is known whether the call is timed.
+    #[inline(never)]
+    fn opened(&mut self) {
+        if let Some(open) = self.span.open_mut() {
+            open.untimed = self.state == State::Untimed;
+            self.state = State::Traced;
+        }
     }
 
     #[cold]
@@ -200,15 +252,26 @@ impl<H: How, J, F> Profiled<H, J, F> {
         if let Some(cause) = cause {
             uncounted(|| shard.fail(cause));
         }
-        if !timed {
+        if !timed && self.close(end, cause) {
             return shard.record_untimed();
         }
-        let Tally { bytes: allocated, count: allocations } = self.allocated;
+        let (allocated, allocations) = (self.allocated, self.allocations.get());
         shard.record_extra(Extra { busy: self.busy, allocated, allocations });
         let ticks = shard.record(end.wrapping_sub(self.start), self.callees, Some(self.busy));
         if H::OBJECTIVE && ok {
             shard.judge(ticks);
         }
+    }
+
+    /// Ends the span, if there is one; tells whether the call's duration is not wanted.
+    #[cold]
+    #[inline(never)]
+    fn close(&mut self, end: u64, cause: Option<Cause<'_>>) -> bool {
+        let Some(open) = self.span.take() else { return true };
+        let (untimed, counted) = (open.untimed, alloc::is_installed());
+        let memory = counted.then(|| Tally { bytes: self.allocated, count: self.allocations.get() });
+        spans::close(self.site, open, (self.start, end), self.busy, memory, cause);
+        untimed
     }
 
     #[cold]
@@ -231,7 +294,9 @@ impl<H: How, J: Judge<F::Output>, F: Future> Future for Profiled<H, J, F> {
             // SAFETY: as above.
             return unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx);
         }
-        let mut polling = Polling::begin(this, first);
+        // A place of its own: what is pointed to is not kept in registers.
+        let mut slow = MaybeUninit::uninit();
+        let mut polling = Polling::begin(this, &mut slow, first);
         // SAFETY: as above.
         let result = unsafe { Pin::new_unchecked(&mut polling.profiled.future) }.poll(cx);
         // What the outcome asks of the program's own code may panic like the rest of it.
@@ -255,34 +320,79 @@ struct Polling<'a, H: How, J, F> {
     profiled: &'a mut Profiled<H, J, F>,
     start: u64,
     outer: u64,
-    mark: Mark,
+    /// Written unless it is `fast`.
+    slow: &'a mut MaybeUninit<Slow>,
     fast: bool,
+}
+
+/// What a poll remembers off the fast path.
+#[derive(Clone, Copy)]
+struct Slow {
+    mark: Mark,
+    before: Option<Before>,
+    counter: bool,
+}
+
+impl Slow {
+    /// Gives [`CALLEES`] of the caller, and the time.
+    #[inline(never)]
+    fn begin(place: &mut MaybeUninit<Self>, span: &TracedWord) -> (u64, u64) {
+        let mode = MODE.load(Relaxed);
+        let counter = mode == FAST_TRACED;
+        let outer = CALLEES.get();
+        let before = is_traced(mode).then(|| spans::enter(span));
+        CALLEES.set(CALLEES.get() & UNSAMPLED);
+        let mark = if counter { Mark::NONE } else { Mark::begin() };
+        let start = if counter { clock::counter() } else { clock::now() };
+        place.write(Self { mark, before, counter });
+        (outer, start)
+    }
+
+    #[inline(never)]
+    fn now(&self) -> u64 {
+        if self.counter { clock::counter() } else { clock::now() }
+    }
+
+    /// After [`CALLEES`] were restored. Adds what was allocated.
+    #[inline(never)]
+    fn end(&self, allocated: &mut u64, allocations: &mut Count) {
+        if let Some(before) = self.before {
+            spans::restore(before);
+        }
+        if !self.counter {
+            let Tally { bytes, count } = self.mark.end();
+            *allocated = allocated.wrapping_add(bytes);
+            allocations.add(count);
+        }
+    }
 }
 
 impl<'a, H: How, J, F> Polling<'a, H, J, F> {
     #[inline(always)]
-    fn begin(profiled: &'a mut Profiled<H, J, F>, first: bool) -> Self {
+    fn begin(profiled: &'a mut Profiled<H, J, F>, slow: &'a mut MaybeUninit<Slow>, first: bool) -> Self {
         let fast = MODE.load(Relaxed) == FAST;
-        let mark = if fast { Mark::NONE } else { Mark::begin() };
-        let outer = CALLEES.replace(0);
-        let start = if fast { clock::counter() } else { clock::now() };
+        let (outer, start) =
+            if fast { (CALLEES.replace(0), clock::counter()) } else { Slow::begin(slow, &profiled.span) };
         if first {
             profiled.start = start;
         }
-        Self { profiled, start, outer, mark, fast }
+        Self { profiled, start, outer, slow, fast }
     }
 
     /// Gives the time.
     #[inline(always)]
     fn end(&mut self) -> u64 {
-        let end = if self.fast { clock::counter() } else { clock::now() };
+        // SAFETY: it was written when the poll began.
+        let end = if self.fast { clock::counter() } else { unsafe { self.slow.assume_init_ref() }.now() };
         // A clock that went backwards makes no time.
         let ticks = end.saturating_sub(self.start);
         let callees = CALLEES.replace(self.outer.wrapping_add(ticks));
         self.profiled.busy = self.profiled.busy.wrapping_add(ticks);
         self.profiled.callees = self.profiled.callees.wrapping_add(callees);
         if !self.fast {
-            self.profiled.allocated = self.profiled.allocated.plus(self.mark.end());
+            let Profiled { allocated, allocations, .. } = &mut *self.profiled;
+            // SAFETY: as above.
+            unsafe { self.slow.assume_init_ref() }.end(allocated, allocations);
         }
         end
     }
@@ -298,7 +408,7 @@ impl<H: How, J, F> Drop for Polling<'_, H, J, F> {
 impl<H: How, J, F> Drop for Profiled<H, J, F> {
     #[inline]
     fn drop(&mut self) {
-        if matches!(self.state, State::Running | State::Untimed) {
+        if matches!(self.state, State::Running | State::Untimed | State::Traced) {
             self.end_badly(Cause::Cancelled);
         }
     }

@@ -4,6 +4,7 @@
 
 mod alloc;
 mod call;
+mod context;
 mod counts;
 mod describe;
 #[cfg(feature = "log-layer")]
@@ -19,11 +20,13 @@ mod log_metrics;
 #[cfg(feature = "log-layer")]
 mod logs;
 mod outcome;
+mod sampler;
 mod series;
 mod shard;
 mod site;
 mod slots;
 pub(crate) mod snapshot;
+pub(crate) mod spans;
 mod sync;
 mod thread;
 mod totals;
@@ -31,6 +34,7 @@ mod window;
 
 pub use alloc::ProfilingAllocator;
 pub use call::{Call, Guard};
+pub use context::{Carry, InContext, Run, current_span, in_current, with_remote_parent};
 pub use future::{Custom, How, Method, Plain, Profiled, profiled};
 pub use keyed::{AttributeValue, Keyed, ValueRef, value};
 #[cfg(feature = "log-layer")]
@@ -39,6 +43,7 @@ pub use outcome::{
     ErrorType, Fallible, Infallible, Judge, Never, Returned, Typed, Untyped, error_if, failure, failure_with,
     ok_if, returned, returned_by,
 };
+pub use sampler::Sampler;
 pub use site::{More, Objective, Owner, Site};
 pub(crate) use thread::{own_shards, stay_alone};
 
@@ -46,7 +51,7 @@ use crate::clock;
 use std::{
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -57,8 +62,14 @@ const OFF: u8 = 3;
 const FAST: u8 = 1;
 /// Calls read another clock, or memory is counted.
 const SLOW: u8 = 2;
+/// As [`FAST`], and sampled calls have spans.
+const FAST_TRACED: u8 = 4;
+/// As [`SLOW`], and sampled calls have spans.
+const SLOW_TRACED: u8 = 5;
 
 static MODE: AtomicU8 = AtomicU8::new(OFF);
+/// Whether sampled calls have spans while calls are recorded.
+static TRACED: AtomicBool = AtomicBool::new(false);
 /// When recording first began: the start of all series that were there then.
 static SINCE: OnceLock<SystemTime> = OnceLock::new();
 /// How many want calls to be recorded.
@@ -70,6 +81,32 @@ pub(crate) fn is_on() -> bool {
     MODE.load(Relaxed) != OFF
 }
 
+/// Whether sampled calls have spans.
+fn is_traced(mode: u8) -> bool {
+    matches!(mode, FAST_TRACED | SLOW_TRACED)
+}
+
+/// Has sampled calls have spans, or none.
+pub(crate) fn trace(sampler: Option<&Sampler>) {
+    let users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let sampler = sampler.filter(|sampler| sampler.may_sample());
+    sampler.inspect(|sampler| sampler.install());
+    TRACED.store(sampler.is_some(), Relaxed);
+    if *users > 0 {
+        set_mode(mode());
+    }
+}
+
+/// How calls are to be recorded now.
+fn mode() -> u8 {
+    match (clock::has_counter() && !alloc::is_installed(), TRACED.load(Relaxed)) {
+        (true, false) => FAST,
+        (true, true) => FAST_TRACED,
+        (false, false) => SLOW,
+        (false, true) => SLOW_TRACED,
+    }
+}
+
 /// Has calls recorded until as many [`stop`]s as `start`s.
 pub(crate) fn start() {
     let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,8 +114,7 @@ pub(crate) fn start() {
         SINCE.get_or_init(SystemTime::now);
         clock::init();
         histogram::init();
-        let fast = clock::has_counter() && !alloc::is_installed();
-        set_mode(if fast { FAST } else { SLOW });
+        set_mode(mode());
     }
     *users += 1;
 }
@@ -88,6 +124,7 @@ pub(crate) fn stop() {
     let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
     *users = users.saturating_sub(1);
     if *users == 0 {
+        TRACED.store(false, Relaxed);
         set_mode(OFF);
     }
 }

@@ -297,7 +297,9 @@ impl Shard {
         }
         reading.timed = self.timed.load(Acquire);
         reading.second = self.second.load(Acquire);
-        (reading.sum, reading.own) = (self.sum.load(Acquire), self.own.load(Acquire));
+        // The highest bit of callees' ticks says something else, and the next stands for the sign.
+        let own = (self.own.load(Acquire) << 1).cast_signed() >> 1;
+        (reading.sum, reading.own) = (self.sum.load(Acquire), own.cast_unsigned());
         reading.busy = self.busy.load(Acquire);
         (reading.allocated, reading.allocations) =
             (self.allocated.load(Acquire), self.allocations.load(Acquire));

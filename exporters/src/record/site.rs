@@ -1,6 +1,9 @@
 //! The static facts of one profiled function, registered at link time.
 
-use super::{FAST, MODE, OFF, SLOW, alloc::uncounted, keyed::KeyedSeries, series::Series};
+use super::{
+    FAST, FAST_TRACED, MODE, OFF, SLOW, SLOW_TRACED, alloc::uncounted, keyed::KeyedSeries, series::Series,
+};
+use crate::model::SpanKind;
 use std::{
     cell::UnsafeCell,
     fmt,
@@ -45,6 +48,8 @@ pub(crate) struct Spec {
     pub(crate) package: &'static str,
     /// The crate's version.
     pub(crate) version: &'static str,
+    /// The kind of its spans, if it is to have some.
+    pub(crate) span: Option<SpanKind>,
     /// Its objective.
     pub(crate) objective: Option<Objective>,
     /// The keys of its attributes.
@@ -67,7 +72,8 @@ pub struct Site {
     state: AtomicPtr<State>,
     node: UnsafeCell<MaybeUninit<inventory::Node>>,
     module: &'static str,
-    /// Package, version, line, file and name, with a null character between each two.
+    /// Package, version, line, file and name, with a null character between each two. Behind the line may be a letter that says
+    /// how its spans are.
     facts: &'static str,
     more: Option<&'static More>,
 }
@@ -85,6 +91,10 @@ pub(super) mod nowhere {
     pub(super) const SLOW: u32 = u32::MAX - 1;
     /// Nobody has said yet, or there is no place yet.
     pub(super) const UNDECIDED: u32 = u32::MAX - 2;
+    /// Sampled calls have spans.
+    pub(in super::super) const FAST_TRACED: u32 = u32::MAX - 3;
+    /// The same, and calls read another clock, or memory is counted.
+    pub(super) const SLOW_TRACED: u32 = u32::MAX - 4;
 }
 
 impl Site {
@@ -148,6 +158,8 @@ impl Site {
         match mode {
             OFF => nowhere::OFF,
             SLOW => nowhere::SLOW,
+            FAST_TRACED => nowhere::FAST_TRACED,
+            SLOW_TRACED => nowhere::SLOW_TRACED,
             // Who has no place yet gets one at its first call.
             _ => self.known().map_or(nowhere::UNDECIDED, |state| state.place.load(Relaxed)),
         }
@@ -158,6 +170,8 @@ impl Site {
         match self.fast_place() {
             nowhere::OFF => OFF,
             nowhere::SLOW => SLOW,
+            nowhere::FAST_TRACED => FAST_TRACED,
+            nowhere::SLOW_TRACED => SLOW_TRACED,
             nowhere::UNDECIDED => self.decide(),
             _ => FAST,
         }
@@ -175,7 +189,8 @@ impl Site {
     }
 
     /// What has been recorded, if anything asked for it yet.
-    fn known(&self) -> Option<&State> {
+    #[inline(always)]
+    pub(super) fn known(&self) -> Option<&State> {
         // SAFETY: what `state` points to is never freed.
         unsafe { self.state.load(Acquire).as_ref() }
     }
@@ -205,9 +220,11 @@ impl Site {
         let mut facts = self.facts.splitn(5, '\0');
         let mut next = || facts.next().unwrap_or_default();
         let (package, version, line, file, name) = (next(), next(), next(), next(), next());
-        let (line, module) = (line.parse().unwrap_or_default(), self.module);
+        let (line, how) =
+            line.split_at(line.len() - usize::from(line.ends_with(|c: char| !c.is_ascii_digit())));
+        let (line, module, span) = (line.parse().unwrap_or_default(), self.module, span_kind(how));
         let (objective, keys) = self.more.map_or((None, &[][..]), |more| (more.objective, more.keys));
-        Spec { name, module, file, line, package, version, objective, keys }
+        Spec { name, module, file, line, package, version, span, objective, keys }
     }
 }
 
@@ -243,6 +260,23 @@ impl State {
             Some(owner) => format!("{}::{}", short(owner), self.spec.name),
             None => self.spec.name.to_owned(),
         }
+    }
+
+    /// Whether sampled calls have spans.
+    #[inline(always)]
+    pub(super) fn has_spans(&self) -> bool {
+        self.spec.span.is_some()
+    }
+
+    /// The kind of its spans.
+    pub(super) fn kind(&self) -> SpanKind {
+        self.spec.span.unwrap_or_default()
+    }
+
+    /// Where threads have its shard, which they may have only if somebody called [`place`](Self::place).
+    #[inline(always)]
+    pub(super) fn known_place(&self) -> u32 {
+        self.place.load(Relaxed)
     }
 
     /// One call in how many is timed.
@@ -294,6 +328,18 @@ impl State {
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Site").field("spec", &self.spec()).finish_non_exhaustive()
+    }
+}
+
+/// From the letter behind the line.
+fn span_kind(how: &str) -> Option<SpanKind> {
+    match how {
+        "-" => None,
+        "s" => Some(SpanKind::Server),
+        "c" => Some(SpanKind::Client),
+        "p" => Some(SpanKind::Producer),
+        "q" => Some(SpanKind::Consumer),
+        _ => Some(SpanKind::Internal),
     }
 }
 

@@ -5,10 +5,11 @@ use super::{
     keyed::Keyed,
     own_shards, since,
     site::Site,
+    spans::Spans,
     totals::Totals,
     window::Window,
 };
-use crate::model::{Metric, ProfileMetrics, Resource};
+use crate::model::{Metric, ProfileMetrics, Resource, Span};
 use std::{
     collections::HashMap,
     mem, ptr,
@@ -32,6 +33,7 @@ pub(crate) struct Collector {
     resource: Arc<Resource>,
     descriptors: Descriptors,
     names: Names,
+    spans: Spans,
     sites: Vec<&'static Site>,
     tracked: HashMap<*const (), Tracked>,
     /// Of each function the sum of its series that have ended.
@@ -90,6 +92,7 @@ impl Collector {
             resource,
             descriptors: Descriptors::default(),
             names: Names::default(),
+            spans: Spans::new(),
             sites,
             tracked: HashMap::new(),
             ended: HashMap::new(),
@@ -143,6 +146,12 @@ impl Collector {
         #[cfg(feature = "log-layer")]
         self.logs.forget_max();
         snapshot
+    }
+
+    /// The spans that ended since anybody last asked, in no order, and how many more found no room.
+    pub(crate) fn drain_spans(&mut self) -> (Vec<Span>, u64) {
+        self.names.refresh(&self.sites);
+        self.spans.drain(&self.names)
     }
 
     /// The totals at this moment, and the change of the last interval.

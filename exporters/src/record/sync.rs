@@ -30,3 +30,29 @@ macro_rules! owner_load {
 }
 owner_load!(AtomicU64, u64);
 owner_load!(AtomicPtr<T>, *mut T, T);
+
+/// Memory that a protocol of atomics guards.
+#[cfg(exporters_loom)]
+pub(crate) use loom::cell::UnsafeCell;
+
+/// Memory that a protocol of atomics guards.
+#[cfg(not(exporters_loom))]
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(exporters_loom))]
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    #[inline(always)]
+    pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}

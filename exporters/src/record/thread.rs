@@ -5,7 +5,7 @@ use super::{
     series::{Series, ShardRef},
     shard::Shard,
     site::Site,
-    slots,
+    slots, spans,
 };
 use std::{cell::RefCell, sync::Arc};
 
@@ -103,6 +103,7 @@ pub(super) fn lent_shards() -> Vec<ShardRef> {
 impl Drop for Thread {
     fn drop(&mut self) {
         slots::clear();
+        spans::leave();
         self.lent.drain(..).for_each(|lent| lent.site.state().series.give_back(lent.shard));
     }
 }

@@ -1,0 +1,215 @@
+//! From what threads left behind to spans: names, times of the wall clock, attributes.
+
+use super::{End, More, Record, Thread, all_queues};
+use crate::{
+    clock,
+    model::{Attributes, KeyValue, Scope, Span, SpanContext, Status, Value},
+    record::{context::trace_id, describe::Names, keyed::Keyed, site::Site},
+};
+use std::{
+    collections::HashMap,
+    ptr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+/// How far the wall clock may be from where it is expected before it was set, and is asked anew.
+const SET: f64 = 1e-3;
+/// How often that is remembered.
+const MOST_ANCHORS: usize = 64;
+
+/// Makes spans of what was recorded.
+#[derive(Debug)]
+pub(crate) struct Spans {
+    facts: HashMap<*const Site, Facts>,
+    /// What both clocks said at some moments, the latest last.
+    anchors: Vec<Anchor>,
+}
+
+// SAFETY: the pointers are only compared.
+unsafe impl Send for Spans {}
+
+/// What both clocks said at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    ticks: u64,
+    wall: SystemTime,
+}
+
+impl Anchor {
+    /// What the wall clock would have said at `ticks`, had nobody set it since.
+    fn wall(self, ticks: u64) -> SystemTime {
+        let far = ticks.wrapping_sub(self.ticks).cast_signed();
+        let off = duration(far.unsigned_abs());
+        let moved = if far < 0 { self.wall.checked_sub(off) } else { self.wall.checked_add(off) };
+        moved.unwrap_or(self.wall)
+    }
+}
+
+/// What all spans of a function have in common.
+#[derive(Debug)]
+struct Facts {
+    function: Arc<str>,
+    name: &'static str,
+    scope: Arc<Scope>,
+}
+
+impl Spans {
+    pub(crate) fn new() -> Self {
+        Self { facts: HashMap::new(), anchors: Vec::new() }
+    }
+
+    /// All spans that ended since the last time, and how many more there were that found no room.
+    pub(crate) fn drain(&mut self, names: &Names) -> (Vec<Span>, u64) {
+        self.read_clocks();
+        let mut spans = Vec::new();
+        let dropped = read(|thread, record| spans.push(self.span(names, thread, record)));
+        (spans, dropped)
+    }
+
+    fn read_clocks(&mut self) {
+        let (ticks, now) = (clock::now(), SystemTime::now());
+        let expected = self.anchors.last().map(|anchor| anchor.wall(ticks));
+        let off = expected.map(|expected| match now.duration_since(expected) {
+            Ok(ahead) => ahead.as_secs_f64(),
+            Err(behind) => behind.duration().as_secs_f64(),
+        });
+        if off.is_some_and(|off| off < SET) {
+            return;
+        }
+        if self.anchors.len() == MOST_ANCHORS {
+            self.anchors.remove(0);
+        }
+        self.anchors.push(Anchor { ticks, wall: now });
+    }
+
+    /// What to tell the time of a span by that began then: the last moment before it.
+    fn anchor(&self, ticks: u64) -> Anchor {
+        let before = self.anchors.iter().rev().find(|anchor| anchor.ticks <= ticks);
+        let any = || Anchor { ticks, wall: SystemTime::now() };
+        before.or(self.anchors.first()).copied().unwrap_or_else(any)
+    }
+
+    fn facts(&mut self, names: &Names, site: &'static Site) -> &Facts {
+        let function = names.of(site);
+        let known = self.facts.get(&ptr::from_ref(site)).is_some_and(|facts| facts.function == function);
+        if !known {
+            let spec = &site.state().spec;
+            let name = for_ever(&format!("{}::{function}", spec.module));
+            let scope = Arc::new(Scope { name: spec.package.into(), version: spec.version.into() });
+            self.facts.insert(site, Facts { function: function.clone(), name, scope });
+        }
+        self.facts.entry(site).or_insert_with(|| Facts { function, name: "", scope: Arc::default() })
+    }
+
+    fn span(&mut self, names: &Names, thread: &Thread, record: Record) -> Span {
+        let Record { site, trace, span, parent, start, took, more } = record;
+        // A clock that went backwards makes no time.
+        let took = if took.cast_signed() >= 0 { took } else { 0 };
+        let anchor = self.anchor(start);
+        let (start, end) = (anchor.wall(start), anchor.wall(start.wrapping_add(took)));
+        let more = more.map(|more| *more).unwrap_or_default();
+        let facts = self.facts(names, site);
+        Span {
+            context: SpanContext {
+                trace_id: trace_id(trace),
+                span_id: span.to_be_bytes(),
+                flags: 1,
+                trace_state: more.state.as_deref().cloned().unwrap_or_default().into(),
+            },
+            parent_id: parent.to_be_bytes(),
+            parent_is_remote: more.remote_parent,
+            name: facts.name.into(),
+            kind: site.state().kind(),
+            start,
+            end,
+            attributes: attributes(site, more.thread.as_deref().unwrap_or(thread), &more),
+            dropped_attributes: 0,
+            events: Vec::new(),
+            dropped_events: 0,
+            links: Vec::new(),
+            dropped_links: 0,
+            status: match more.end {
+                End::Well => Status::Unset,
+                End::Error(name) => Status::Error(name.into_string().into()),
+                End::Panic => Status::Error("panic".into()),
+                End::Cancelled => Status::Error("cancelled".into()),
+            },
+            scope: facts.scope.clone(),
+        }
+    }
+}
+
+/// Shows all that was recorded since the last time. Gives how much more there was that found no room.
+fn read(mut visit: impl FnMut(&Thread, Record)) -> u64 {
+    let (mut dropped, mut at) = (0, 0);
+    let mut queues = all_queues();
+    while let Some((reader, thread)) = queues.get_mut(at) {
+        let (refused, ended) = reader.drain(|record| visit(thread, record));
+        dropped += refused;
+        if !ended {
+            at += 1;
+            continue;
+        }
+        let (reader, _) = queues.swap_remove(at);
+        // SAFETY: it was read when its thread had ended.
+        unsafe { reader.free() };
+    }
+    dropped
+}
+
+/// Throws away what was recorded since the last time. Gives how much it was, and how much more found no room.
+pub(crate) fn discard() -> (u64, u64) {
+    let mut count = 0;
+    let dropped = read(|_, record| {
+        count += 1;
+        drop(record);
+    });
+    (count, dropped)
+}
+
+fn attributes(site: &'static Site, thread: &Thread, more: &More) -> Attributes {
+    let mut all = Vec::with_capacity(8);
+    let mut add = |key: &'static str, value: Value| all.push(KeyValue::new(key, value));
+    match more.keyed.as_deref().map(|keyed: &Keyed| keyed.values.as_deref()) {
+        None => {}
+        Some(None) => add("otel.metric.overflow", true.into()),
+        Some(Some(values)) => {
+            site.state().spec.keys.iter().zip(values).for_each(|(key, value)| add(key, value.clone()));
+        }
+    }
+    add("thread.id", thread.id.into());
+    if let Some(name) = &thread.name {
+        add("thread.name", name.clone().into());
+    }
+    if let Some(busy) = more.busy {
+        add("busy_ns", (duration(busy).as_nanos() as i64).into());
+    }
+    if let Some(memory) = more.memory {
+        add("allocated_bytes", (memory.bytes as i64).into());
+        add("allocations", (memory.count as i64).into());
+    }
+    match &more.end {
+        End::Well => {}
+        End::Error(name) => add("error.type", name.to_string().into()),
+        End::Panic => add("error.type", "panic".into()),
+        End::Cancelled => add("error.type", "cancelled".into()),
+    }
+    Attributes::new(all)
+}
+
+fn duration(ticks: u64) -> Duration {
+    Duration::try_from_secs_f64(clock::seconds(ticks)).unwrap_or_default()
+}
+
+/// The name, which a span then borrows: there are as many as there are functions.
+fn for_ever(name: &str) -> &'static str {
+    static NAMES: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.iter().find(|known| **known == name) {
+        return known;
+    }
+    let new: &'static str = name.to_owned().leak();
+    names.push(new);
+    new
+}
