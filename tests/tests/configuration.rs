@@ -306,12 +306,13 @@ fn a_config_map_is_read_up_to_the_kinds_that_are_missing() {
     }
 }
 
-/// What the design shows. Cut out: `sampler`; of its one exporter the type `datadog`, with its `config`, for which `http` stands here.
+/// What the design shows; of its one exporter the type `datadog`, with its `config`, is `http` here.
 #[test]
 fn a_whole_file_is_read_up_to_the_keys_that_are_missing() {
     let text = "
 service: { name: checkout, version: 1.2.3, environment: production }
 interval: 10s
+sampler: { type: parentbased_traceidratio, ratio: 0.2 }
 exporters:
   - name: primary            # a leg
     type: http
@@ -328,6 +329,7 @@ exporters:
     let shown = format!("{:?}", Builder::from_file(&file.0).unwrap());
     for part in [
         "interval: 10s",
+        "ParentBased(TraceIdRatio(0.2))",
         "\"checkout\"",
         "\"1.2.3\"",
         "\"production\"",
@@ -346,12 +348,19 @@ exporters:
     ] {
         assert!(shown.contains(part), "{part} is not in {shown}");
     }
-    let error =
-        refused("sampler", format!("sampler: {{ type: parentbased_traceidratio, ratio: 0.1 }}{text}"));
-    assert!(
-        error.contains("there is no setting of this name") && error.contains("setting: sampler, in: "),
-        "{error}"
-    );
+}
+
+#[test]
+fn what_is_wrong_with_a_sampler_is_told_with_its_place() {
+    for (name, sampler, parts) in [
+        ("ratio", "{ type: traceidratio, ratio: 1.5 }", ["from 0 to 1", "setting: sampler.ratio, in: "]),
+        ("no-ratio", "{ type: always_on, ratio: 0.5 }", ["takes no ratio", "setting: sampler.ratio, in: "]),
+        ("kind", "{ type: traceid_ratio }", ["parentbased_traceidratio", "setting: sampler.type, in: "]),
+        ("none", "{ ratio: 0.5 }", ["type", "setting: sampler"]),
+    ] {
+        let error = refused(&format!("sampler-{name}"), format!("sampler: {sampler}"));
+        parts.iter().for_each(|part| assert!(error.contains(part), "{error} lacks {part:?}"));
+    }
 }
 
 #[test]

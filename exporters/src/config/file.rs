@@ -5,7 +5,7 @@ use super::{
     variables::{self, Addresses},
 };
 use crate::{
-    KeyValue, Mapping, Result, Settings,
+    Error, ErrorKind, KeyValue, Mapping, Result, Sampler, Settings,
     backends::KINDS,
     duration,
     exporter::factory::Kinds,
@@ -31,6 +31,65 @@ pub(super) struct General {
     #[serde(deserialize_with = "duration::option::deserialize")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     series_idle_for: Option<Duration>,
+    /// Which traces are recorded: one of OpenTelemetry's samplers. None, if absent.
+    sampler: Option<SamplerConfig>,
+}
+
+/// Which traces are recorded.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+struct SamplerConfig {
+    /// `always_on`, `always_off`, `traceidratio`, or one of these behind `parentbased_`.
+    #[serde(rename = "type")]
+    kind: SamplerKind,
+    /// The share of all traces that are recorded, from 0 to 1. Default: 0.1.
+    ratio: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum SamplerKind {
+    AlwaysOn,
+    AlwaysOff,
+    #[serde(rename = "traceidratio")]
+    TraceIdRatio,
+    #[serde(rename = "parentbased_always_on")]
+    ParentBasedAlwaysOn,
+    #[serde(rename = "parentbased_always_off")]
+    ParentBasedAlwaysOff,
+    #[serde(rename = "parentbased_traceidratio")]
+    ParentBasedTraceIdRatio,
+}
+
+impl SamplerConfig {
+    fn sampler(&self) -> Result<Sampler> {
+        use SamplerKind::{
+            AlwaysOff, AlwaysOn, ParentBasedAlwaysOff, ParentBasedAlwaysOn, ParentBasedTraceIdRatio,
+            TraceIdRatio,
+        };
+        let wrong = |message| {
+            Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("setting", "sampler.ratio"))
+        };
+        let ratio = self.ratio.unwrap_or(0.1);
+        if !(0.0..=1.0).contains(&ratio) {
+            return wrong("this setting must be from 0 to 1");
+        }
+        if self.ratio.is_some() && !matches!(self.kind, TraceIdRatio | ParentBasedTraceIdRatio) {
+            return wrong(
+                "this sampler takes no ratio; leave it out, or use `traceidratio` or `parentbased_traceidratio`",
+            );
+        }
+        Ok(match self.kind {
+            AlwaysOn => Sampler::AlwaysOn,
+            AlwaysOff => Sampler::AlwaysOff,
+            TraceIdRatio => Sampler::TraceIdRatio(ratio),
+            ParentBasedAlwaysOn => Sampler::parent_based(Sampler::AlwaysOn),
+            ParentBasedAlwaysOff => Sampler::parent_based(Sampler::AlwaysOff),
+            ParentBasedTraceIdRatio => Sampler::parent_based(Sampler::TraceIdRatio(ratio)),
+        })
+    }
 }
 
 /// Who reports.
@@ -55,6 +114,7 @@ pub(crate) struct Config {
     pub(crate) attributes: Vec<KeyValue>,
     pub(crate) interval: Option<Duration>,
     pub(crate) series_idle_for: Option<Duration>,
+    pub(crate) sampler: Option<Sampler>,
     pub(crate) legs: Vec<(LegConfig, Mapping, Sink)>,
 }
 
@@ -86,10 +146,12 @@ impl Config {
         kinds: &Kinds,
         environment: &Environment,
     ) -> Result<Self> {
-        let attributes_origin =
-            general.origins().remove("attributes").unwrap_or_else(|| general.origin.clone());
+        let origin_of = |name| general.origins().remove(name).unwrap_or_else(|| general.origin.clone());
+        let (attributes_origin, sampler_origin) = (origin_of("attributes"), origin_of("sampler"));
         let scope = Scope::new(environment.clone(), "PROFILING");
         let general: General = Settings { node: general, path: String::new(), scope }.read()?;
+        let sampler = general.sampler.as_ref().map(SamplerConfig::sampler).transpose();
+        let sampler = sampler.map_err(|error| error.placed("", sampler_origin.place()))?;
         let addresses = Addresses::of(&entries);
         addresses.check(environment)?;
         let (mut legs, mut running, mut names) = (Vec::new(), Vec::new(), Names::of("exporter"));
@@ -125,6 +187,7 @@ impl Config {
             attributes: attributes.collect(),
             interval: general.interval,
             series_idle_for: general.series_idle_for,
+            sampler,
             legs,
         })
     }

@@ -45,6 +45,8 @@ pub struct Builder {
     /// Nobody asked for anything in particular.
     pub(super) embedded: bool,
     sampler: Option<Sampler>,
+    /// What comes after the environment.
+    base_sampler: Option<Sampler>,
     enabled: bool,
     problem: Option<Error>,
 }
@@ -65,6 +67,7 @@ impl Builder {
             prometheus: None,
             embedded: false,
             sampler: None,
+            base_sampler: None,
             enabled: !disabled.as_ref().is_ok_and(|disabled| *disabled),
             problem: disabled.err(),
         }
@@ -110,10 +113,11 @@ impl Builder {
     /// `environment` is what `config` was read with.
     #[cfg_attr(not(feature = "prometheus"), expect(unused_variables))]
     fn apply(self, config: Config, environment: &Environment) -> Result<Self> {
-        let Config { attributes, interval, series_idle_for, legs } = config;
+        let Config { attributes, interval, series_idle_for, sampler, legs } = config;
         let mut builder = self.interval(interval.unwrap_or(INTERVAL));
         builder.base = attributes;
         builder.idle = series_idle_for.unwrap_or(IDLE);
+        builder.base_sampler = sampler;
         builder.embedded = legs.is_empty();
         for (leg, mapping, sink) in legs {
             match sink {
@@ -146,8 +150,8 @@ impl Builder {
         self
     }
 
-    /// Has sampled calls recorded as spans, too, and says which. It comes before `OTEL_TRACES_SAMPLER`; where neither says, there
-    /// are no spans.
+    /// Has sampled calls recorded as spans, too, and says which. It comes before `OTEL_TRACES_SAMPLER`, and that before
+    /// `sampler:` in a file; where none of them says, there are no spans.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = Some(sampler);
         self
@@ -215,7 +219,8 @@ impl Builder {
         exit::install();
         let (base, attributes) = (std::mem::take(&mut self.base), std::mem::take(&mut self.attributes));
         let resource = Arc::new(Resource::layered(base, attributes));
-        record::trace(self.sampler.take().or_else(Sampler::from_env).as_ref());
+        let sampler = self.sampler.take().or_else(Sampler::from_env).or(self.base_sampler.take());
+        record::trace(sampler.as_ref());
         record::start();
         let (runtime, missed) = Runtime::start(self, resource).inspect_err(|_| record::stop())?;
         *current = Some(runtime.clone());

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AnyExporter, Batch, BatchId, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Health,
-    Mapping, MonitorLayer, ProfileMetrics, Receipt, Signal,
+    Mapping, MonitorLayer, ProfileMetrics, Receipt, Signal, Spans,
     exporter::LONGEST_PAUSE,
     foreign::{caught, quietly},
     mapping::{Mapped, Mapper},
@@ -34,6 +34,8 @@ pub(super) struct Leg {
     work: Mutex<Work>,
     wake: Notify,
     spool: Option<Spooling>,
+    /// What it is given.
+    takes: Takes,
     /// Of every batch; set when it is asked to stop.
     deadline: Deadline,
     /// Made when the exporter is first asked what it takes.
@@ -59,6 +61,20 @@ struct Work {
     flushes: Flushes,
     /// What the latest attempts came to.
     outcome: Outcome,
+}
+
+/// What an exporter is given, by what it said when it was added: metrics, unless it takes spans alone.
+#[derive(Clone, Copy, Debug)]
+struct Takes {
+    metrics: bool,
+    spans: bool,
+}
+
+impl Takes {
+    fn of(exporter: &AnyExporter) -> Self {
+        let Capability { metrics, spans, .. } = quietly(|| exporter.capability()).unwrap_or_default();
+        Self { metrics: metrics || !spans, spans }
+    }
 }
 
 /// The rounds in which something was sent.
@@ -112,8 +128,8 @@ impl Leg {
             outcome: Outcome::Well,
         };
         let (wake, mapper, deadline) = (Notify::new(), OnceLock::new(), Deadline::open());
-        let (name, work) = (name.into(), Mutex::new(work));
-        Self { exporter, name, instance, work, wake, spool: None, deadline, mapper }
+        let (name, work, takes) = (name.into(), Mutex::new(work), Takes::of(&exporter));
+        Self { exporter, name, instance, work, wake, spool: None, takes, deadline, mapper }
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -195,6 +211,25 @@ impl Leg {
         self.give(metrics, None);
     }
 
+    /// Gives it spans, if it takes any, and tells it of so many more that found no room where they were recorded. Never waits for
+    /// the backend.
+    pub(super) fn offer_spans(&self, spans: &Arc<Spans>, missed: u64) {
+        if !self.takes.spans {
+            return;
+        }
+        let mut work = self.work();
+        let missed = usize::try_from(missed).unwrap_or(usize::MAX);
+        work.ledger.accept(spans.len() + missed);
+        work.ledger.give_up(missed, DropReason::Overflow);
+        if !spans.is_empty() {
+            work.buffer.push(Signal::Spans(spans.clone()));
+        }
+        work.make_room();
+        drop(work);
+        self.spool.iter().for_each(Spooling::begin);
+        self.wake.notify_one();
+    }
+
     /// Gives it a snapshot and asks it to send what it has.
     pub(super) fn flush(&self, metrics: &Arc<ProfileMetrics>) -> Arc<Done> {
         self.request(metrics, false)
@@ -220,8 +255,10 @@ impl Leg {
     /// Both at once, so that who asks is told what became of the snapshot.
     fn give(&self, metrics: &Arc<ProfileMetrics>, request: Option<Request>) {
         let mut work = self.work();
-        work.ledger.accept(metrics.len());
-        work.buffer.push(Signal::Metrics(metrics.clone()));
+        if self.takes.metrics {
+            work.ledger.accept(metrics.len());
+            work.buffer.push(Signal::Metrics(metrics.clone()));
+        }
         // At the end comes the last one, and who waits has a deadline: merging large snapshots may take longer.
         match request.as_ref().is_some_and(|request| request.shutdown) {
             // Nor is there a later attempt to wait for.

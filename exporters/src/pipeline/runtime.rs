@@ -2,7 +2,7 @@
 
 use super::{Builder, Ledger, LegPatch, LegReport, ShutdownReport, after, exit, leg::Leg, request::Done};
 use crate::{
-    Error, ErrorKind, ProfileMetrics, Resource, Result, clock,
+    Error, ErrorKind, ProfileMetrics, Resource, Result, Spans, clock,
     record::{
         self, histogram,
         snapshot::{Collector, Whose},
@@ -146,6 +146,8 @@ impl Runtime {
             if began >= next {
                 self.drain(Leg::offer);
                 next = next_drain(next, self.interval, began, Instant::now());
+            } else if !self.is_shut_down() {
+                self.give_spans(&mut self.collector());
             }
         }
     }
@@ -166,8 +168,18 @@ impl Runtime {
         mut collector: MutexGuard<'_, Collector>,
         give: impl Fn(&Leg, &Arc<ProfileMetrics>) -> T,
     ) -> Vec<T> {
+        self.give_spans(&mut collector);
         let metrics = Arc::new(collector.drain());
         self.legs.iter().map(|leg| give(leg, &metrics)).collect()
+    }
+
+    /// Gives the spans that ended to the legs that take them.
+    fn give_spans(&self, collector: &mut Collector) {
+        let (spans, missed) = collector.drain_spans();
+        if !spans.is_empty() || missed > 0 {
+            let spans = Arc::new(Spans::new(collector.resource().clone(), spans));
+            self.legs.iter().for_each(|leg| leg.offer_spans(&spans, missed));
+        }
     }
 
     fn collector(&self) -> MutexGuard<'_, Collector> {

@@ -148,6 +148,10 @@ impl Collector {
         snapshot
     }
 
+    pub(crate) fn resource(&self) -> &Arc<Resource> {
+        &self.resource
+    }
+
     /// The spans that ended since anybody last asked, in no order, and how many more found no room.
     pub(crate) fn drain_spans(&mut self) -> (Vec<Span>, u64) {
         self.names.refresh(&self.sites);
