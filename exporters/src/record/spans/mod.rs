@@ -5,6 +5,7 @@
 
 mod collect;
 mod ids;
+mod open;
 mod ring;
 
 use super::{
@@ -20,8 +21,7 @@ use ids::Ids;
 use ring::{Reader, Room, Writer};
 use std::{
     cell::{Cell, UnsafeCell},
-    mem,
-    ptr::{self, NonNull},
+    mem, ptr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
@@ -31,6 +31,7 @@ use std::{
 
 pub(crate) use collect::{Spans, discard};
 pub(super) use ids::derived;
+pub(super) use open::{TracedWord, close, enter, open};
 
 /// W3C `tracestate`, shared by all spans of a trace in this process.
 pub(super) type TraceState = Arc<String>;
@@ -416,103 +417,6 @@ fn with_origin(more: &mut Option<Box<More>>, remote_parent: bool, current: &Curr
     });
 }
 
-/// An async call that is running and has a span.
-#[derive(Debug)]
-pub(super) struct Open {
-    current: Current,
-    parent: u64,
-    generation: u32,
-    /// Whether its function's latency is not wanted of this call.
-    pub(super) untimed: bool,
-    more: More,
-}
-
-// SAFETY: what `current` borrows is in `more`.
-unsafe impl Send for Open {}
-// SAFETY: as above.
-unsafe impl Sync for Open {}
-
-/// What a future knows of its span.
-#[derive(Debug, Default)]
-pub(super) enum Traced {
-    /// It has none.
-    #[default]
-    No,
-    /// Nobody records its trace, the lower half of which this is.
-    Unsampled(u64),
-    /// It has one.
-    Open(Box<Open>),
-}
-
-/// A [`Traced`] in one word: null, an odd number, or a box.
-#[derive(Debug)]
-pub(super) struct TracedWord(*mut Open);
-
-// SAFETY: an `Open` may be sent.
-unsafe impl Send for TracedWord {}
-// SAFETY: as above.
-unsafe impl Sync for TracedWord {}
-
-impl TracedWord {
-    pub(super) const NO: Self = Self(ptr::null_mut());
-
-    fn new(traced: Traced) -> Self {
-        match traced {
-            Traced::No => Self::NO,
-            Traced::Unsampled(low) => Self(ptr::without_provenance_mut(low as usize | 1)),
-            Traced::Open(open) => Self(Box::into_raw(open)),
-        }
-    }
-
-    pub(super) fn open(&self) -> Option<&Open> {
-        // SAFETY: an even number that is not zero is a box.
-        if self.0.addr() & 1 == 0 { unsafe { self.0.as_ref() } } else { None }
-    }
-
-    pub(super) fn open_mut(&mut self) -> Option<&mut Open> {
-        // SAFETY: an even number that is not zero is a box.
-        if self.0.addr() & 1 == 0 { unsafe { self.0.as_mut() } } else { None }
-    }
-
-    /// Leaves nothing behind.
-    pub(super) fn take(&mut self) -> Option<Box<Open>> {
-        let word = mem::replace(self, Self::NO);
-        let open = NonNull::new(word.0).filter(|open| open.addr().get() & 1 == 0)?;
-        // SAFETY: as above, and nobody else has it.
-        Some(unsafe { Box::from_raw(open.as_ptr()) })
-    }
-}
-
-/// An async call of `site` begins.
-#[cold]
-#[inline(never)]
-pub(super) fn open(site: &'static Site, keyed: Option<&Arc<Keyed>>) -> TracedWord {
-    let unsampled = CALLEES.get() & UNSAMPLED != 0;
-    LOCAL.with(|local| {
-        let outer = local.current.get();
-        if unsampled {
-            return TracedWord::new(Traced::Unsampled(outer.trace[1]));
-        }
-        if !site.state().has_spans() || local.over.get() {
-            return TracedWord::NO;
-        }
-        if outer.span == 0 && !local.root() {
-            return TracedWord::new(Traced::Unsampled(local.current.low.get()));
-        }
-        local.next();
-        let mut current = local.current.replace(outer);
-        let open = uncounted(|| {
-            let mut more = More { keyed: keyed.cloned(), state: current.trace_state(), ..More::default() };
-            current.state = more.state.as_ref().map_or(ptr::null(), Arc::as_ptr);
-            more.remote_parent = outer.remote;
-            more.thread = local.queue().map(|queue| queue.thread.clone());
-            let generation = GENERATION.load(Relaxed);
-            Box::new(Open { current, parent: outer.span, generation, untimed: false, more })
-        });
-        TracedWord::new(Traced::Open(open))
-    })
-}
-
 /// What was current before something else became it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
@@ -533,42 +437,6 @@ pub(super) fn replace(current: Current, unsampled: bool) -> Before {
 pub(super) fn restore(before: Before) {
     CALLEES.set(CALLEES.get() & !UNSAMPLED | before.unsampled);
     LOCAL.with(|local| local.current.set(before.current));
-}
-
-/// A future is polled.
-pub(super) fn enter(word: &TracedWord) -> Before {
-    let (current, unsampled) = (running(), CALLEES.get() & UNSAMPLED);
-    match word.open() {
-        Some(open) => replace(open.current, false),
-        None if word.0.is_null() || unsampled != 0 => Before { current, unsampled },
-        None => replace(Current { trace: [0, word.0.addr() as u64], ..Current::NONE }, true),
-    }
-}
-
-/// An async call of `site` ends.
-#[cold]
-#[inline(never)]
-pub(super) fn close(
-    site: &'static Site,
-    open: Box<Open>,
-    (start, end): (u64, u64),
-    busy: u64,
-    memory: Option<Tally>,
-    cause: Option<Cause<'_>>,
-) {
-    // The span of a call that began before a fork is the parent's.
-    if open.generation != GENERATION.load(Relaxed) {
-        return uncounted(|| drop(open));
-    }
-    uncounted(|| {
-        let Open { current, parent, mut more, .. } = *open;
-        more.end = cause.map_or(End::Well, End::of);
-        more.busy = Some(busy);
-        more.memory = memory;
-        let (trace, span, took) = (current.trace, current.span, end.wrapping_sub(start));
-        let more = Some(Box::new(more));
-        LOCAL.with(|local| local.write(|| Record { site, trace, span, parent, start, took, more }));
-    });
 }
 
 /// What runs on this thread.
