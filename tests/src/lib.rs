@@ -10,6 +10,7 @@ pub mod killed;
 pub mod nginx;
 pub mod prometheus;
 mod serve;
+pub mod spans;
 mod temp;
 
 pub use backend::{Process, program};

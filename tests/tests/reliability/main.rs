@@ -5,6 +5,7 @@
 mod backend;
 mod black_holes;
 mod killed;
+mod overflow;
 mod overload;
 mod panics;
 #[path = "../runtime/program.rs"]
