@@ -7,6 +7,7 @@ pub mod data;
 pub mod hostile;
 pub mod http;
 pub mod nginx;
+pub mod otlp;
 pub mod prometheus;
 mod serve;
 mod temp;
