@@ -13,6 +13,7 @@ mod serve;
 mod temp;
 
 pub use backend::{Process, program};
+pub use prometheus::free_port;
 pub use serve::Served;
 pub use temp::Temp;
 

@@ -4,11 +4,14 @@ pub use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
     metrics::v1::{
-        ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint, metric::Data,
-        number_data_point::Value as Number,
+        Exemplar, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint,
+        exemplar::Value as ExemplarValue, metric::Data, number_data_point::Value as Number,
     },
     resource::v1::Resource,
-    trace::v1::Span,
+    trace::v1::{
+        Span,
+        span::{Event, Link},
+    },
 };
 use prost::Message;
 
