@@ -198,7 +198,7 @@ fn a_collector_prints_the_spans_it_is_sent() {
         dropped_events: 0,
         links: Vec::new(),
         dropped_links: 0,
-        status: if at % 2 == 0 { Status::Error("no".into()) } else { Status::Unset },
+        status: if at.is_multiple_of(2) { Status::Error("no".into()) } else { Status::Unset },
         scope: std::sync::Arc::new(exporters::Scope { name: "shop".into(), version: "1.0".into() }),
     };
     let spans: Vec<_> = (1..=100).map(span).collect();
