@@ -17,7 +17,7 @@ dir=${1:-$root/target/backends}
 venv=$dir/venv
 
 # Exact versions: a new release of a judge must not turn the tests red by itself.
-PYTHON_PACKAGES="prometheus-client==0.26.0"
+PYTHON_PACKAGES="prometheus-client==0.26.0 rotel==0.0.1a15 ddapm-test-agent==1.69.1"
 
 say() { printf 'backends: %s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
@@ -85,10 +85,17 @@ apt_program promtool promtool # in Debian 12 a part of the package prometheus
 apt_program nginx nginx-light # refuses, redirects, drops, and speaks TLS
 apt_program valgrind valgrind # counts instructions
 python_packages
+# The program in rotel's wheel is linked against the interpreter's own library, which Debian's python3 does not bring.
+rotel=$(echo "$venv"/lib/python3.*/site-packages/rotel/rotel-agent)
+if ldd "$rotel" | grep -q 'libpython.*not found'; then
+  apt_install "$(ldd "$rotel" | sed -n 's/.*\(libpython3\.[0-9]*\)\.so.*not found/\1/p')"
+fi
 
 provide BACKEND_PROMETHEUS prometheus
 provide BACKEND_PROMTOOL promtool
 provide BACKEND_NGINX nginx
 provide BACKEND_PYTHON "$venv/bin/python"
+provide BACKEND_ROTEL "$rotel" # a receiver of OTLP that prints what it is sent
+provide BACKEND_DDAPM "$venv/bin/ddapm-test-agent" # a receiver of OTLP that can be asked what it was sent
 mv "$dir/backends.env.new" "$dir/backends.env"
 cat "$dir/backends.env"

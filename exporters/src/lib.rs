@@ -34,6 +34,10 @@ mod transport;
 pub use backends::file::{FileConfig, FileExporter, FileFormat, RotationPolicy};
 #[cfg(feature = "http")]
 pub use backends::http::{HttpConfig, HttpExporter, HttpMethod};
+#[cfg(feature = "opentelemetry")]
+pub use backends::opentelemetry::{
+    HistogramAggregation, OpenTelemetryConfig, OpenTelemetryExporter, OtlpProtocol, Temporality,
+};
 #[cfg(feature = "prometheus")]
 pub use backends::prometheus;
 pub use config::kinds;

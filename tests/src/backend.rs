@@ -58,6 +58,11 @@ impl Process {
         fs::read_to_string(self.directory.join("stderr")).unwrap_or_default()
     }
 
+    /// What it said on standard output so far, where that goes to `stdout` in its directory.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(self.directory.join("stdout")).unwrap_or_default()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -38,6 +38,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// The path of the request line.
+    pub fn path(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));

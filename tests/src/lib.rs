@@ -8,12 +8,14 @@ pub mod hostile;
 pub mod http;
 pub mod killed;
 pub mod nginx;
+pub mod otlp;
 pub mod prometheus;
 mod serve;
 pub mod spans;
 mod temp;
 
 pub use backend::{Process, program};
+pub use prometheus::free_port;
 pub use serve::Served;
 pub use temp::Temp;
 

@@ -4,6 +4,8 @@
 pub(crate) mod file;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod opentelemetry;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 
@@ -39,6 +41,14 @@ pub(crate) static KINDS: &[Registration] = &[
     Registration::new("multi", "exporters::MultiExporter", file!(), line!(), routes::settings::multi),
     #[cfg(feature = "http")]
     Registration::new("http", "exporters::HttpExporter", file!(), line!(), http::build),
+    #[cfg(feature = "opentelemetry")]
+    Registration::new(
+        "opentelemetry",
+        "exporters::OpenTelemetryExporter",
+        file!(),
+        line!(),
+        opentelemetry::build,
+    ),
     #[cfg(feature = "prometheus")]
     Registration::new(
         "prometheus",

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 const KINDS: usize = 2
     + cfg!(feature = "file") as usize
     + cfg!(feature = "http") as usize
+    + cfg!(feature = "opentelemetry") as usize
     + cfg!(feature = "prometheus") as usize;
 
 /// The JSON Schema (2020-12) of the configuration file, for editors and for checks before a deployment.
@@ -28,6 +29,8 @@ pub fn schema() -> String {
         ("file", generator.subschema_for::<crate::FileConfig>()),
         #[cfg(feature = "http")]
         ("http", generator.subschema_for::<crate::HttpConfig>()),
+        #[cfg(feature = "opentelemetry")]
+        ("opentelemetry", generator.subschema_for::<crate::OpenTelemetryConfig>()),
         #[cfg(feature = "prometheus")]
         ("prometheus", generator.subschema_for::<crate::prometheus::PrometheusConfig>()),
     ];
@@ -157,7 +160,8 @@ fn either_place(root: &mut Value) {
     let Some(definitions) = root.get_mut("$defs").and_then(Value::as_object_mut) else { return };
     let leg = definitions.get("LegConfig").and_then(|leg| leg.get("properties")).cloned().unwrap_or_default();
     for (name, definition) in definitions.iter_mut() {
-        if !matches!(name.as_str(), "FileConfig" | "HttpConfig" | "PrometheusConfig") {
+        if !matches!(name.as_str(), "FileConfig" | "HttpConfig" | "OpenTelemetryConfig" | "PrometheusConfig")
+        {
             continue;
         }
         let Some(definition) = definition.as_object_mut() else { continue };

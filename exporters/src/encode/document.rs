@@ -15,7 +15,7 @@ use super::{
 use crate::{Attributes, Batch, Number, Span, SpanKind, Status, Value};
 
 /// What writes the pieces. Lengths are told beforehand, ends too; a format ignores what it does not need.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     fn begin_map(&mut self, len: usize);
     fn end_map(&mut self);
     fn begin_list(&mut self, len: usize);

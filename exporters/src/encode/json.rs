@@ -3,7 +3,7 @@
 use super::document::Sink;
 
 /// Written to the end of a buffer.
-pub(super) struct Json<'a>(pub(super) &'a mut Vec<u8>);
+pub(crate) struct Json<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl Json<'_> {
     fn raw(&mut self, text: &str) {

@@ -17,6 +17,8 @@ pub use compress::Compression;
 #[cfg(feature = "file")]
 pub use record::again as record_again;
 pub(crate) use time::Rfc3339;
+#[cfg(feature = "opentelemetry")]
+pub(crate) use {document::Sink, json::Json};
 
 use crate::{Batch, Error, ErrorKind, Payload, Result};
 use serde::Deserialize;

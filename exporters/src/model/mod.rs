@@ -24,5 +24,7 @@ pub(crate) use memory::shared;
 pub(crate) use merge::Absorbed;
 pub use metric::{Data, Descriptor, Exemplar, Metric, Number, Point, Series, Sum};
 pub use profile_metrics::{Ended, FunctionMetrics, ProfileMetrics};
+#[cfg(feature = "opentelemetry")]
+pub(crate) use resource::parse_list;
 pub use resource::{Resource, Scope};
 pub use span::{Span, SpanContext, SpanEvent, SpanKind, SpanLink, Spans, Status};

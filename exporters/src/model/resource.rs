@@ -47,7 +47,7 @@ impl Resource {
 }
 
 /// `key=value,key=value` with percent-encoded values, as the OpenTelemetry specification has it.
-fn parse_list(list: &str) -> Option<Vec<KeyValue>> {
+pub(crate) fn parse_list(list: &str) -> Option<Vec<KeyValue>> {
     let pairs = list.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {

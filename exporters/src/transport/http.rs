@@ -61,7 +61,7 @@ pub(crate) struct Answer {
     /// How long the backend asks to be left alone.
     retry_after: Option<Duration>,
     /// Decompressed, and cut after 64 KiB. For backends that say more than a status; never for an error's text.
-    #[cfg_attr(not(test), expect(dead_code))]
+    #[cfg_attr(not(any(test, feature = "opentelemetry")), expect(dead_code))]
     pub(crate) body: Bytes,
     /// From asking to the end of the answer.
     pub(crate) response_time: Duration,

@@ -23,7 +23,7 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Statuses(Cow<'static, [u16]>);
 
 impl Statuses {
-    #[cfg_attr(not(test), expect(dead_code))] // For backends that say which.
+    #[cfg_attr(not(any(test, feature = "opentelemetry")), expect(dead_code))] // For backends that say which.
     pub(crate) fn retried(statuses: impl Into<Cow<'static, [u16]>>) -> Self {
         Self(statuses.into())
     }

@@ -215,7 +215,7 @@ pub(crate) fn unsupported(double: &dyn Double) {
 pub(crate) fn health(double: &dyn Double) {
     let exporter = double.exporter();
     assert!(wait(exporter.health()).is_healthy());
-    if double.script(&[Answer::Status(500, None), Answer::Status(500, None)]) {
+    if double.script(&[Answer::Status(503, None), Answer::Status(503, None)]) {
         wait(exporter.export(batch(record()))).unwrap_err();
         let health = wait(exporter.health());
         assert!(matches!(health, Health::Degraded(_)), "{health:?}");

@@ -27,6 +27,8 @@ fn doubles() -> Vec<(&'static str, Make)> {
         ("http, CSV", || Box::new(doubles::http::Http::csv())),
         ("http, MessagePack", || Box::new(doubles::http::Http::messagepack())),
         ("http, Prometheus", || Box::new(doubles::http::Http::prometheus())),
+        ("opentelemetry, protobuf", || Box::new(doubles::opentelemetry::Otlp::protobuf())),
+        ("opentelemetry, JSON, delta", || Box::new(doubles::opentelemetry::Otlp::json())),
         ("derived, by hand", || Box::new(doubles::derived::ByHand::new())),
         ("multi", || Box::new(doubles::routes::Both::memories())),
         ("multi, http", || Box::new(doubles::routes::Both::with_http())),

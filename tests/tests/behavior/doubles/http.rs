@@ -49,21 +49,21 @@ impl Http {
     }
 
     pub(crate) fn prometheus() -> Self {
-        let state = State { cumulative: true, ..State::default() };
-        let server = Server::with(state, |body| page(std::str::from_utf8(body).unwrap()));
+        let server = Server::with(true, |asked| page(std::str::from_utf8(&asked.body).unwrap()));
         Self { server, format: "prometheus" }
     }
 }
 
 impl Server {
     pub(crate) fn new(decode: fn(&[u8]) -> Seen) -> Self {
-        Self::with(State::default(), decode)
+        Self::with(false, move |asked| decode(&asked.body))
     }
 
-    fn with(state: State, decode: fn(&[u8]) -> Seen) -> Self {
-        let state = Arc::new(state);
+    /// `cumulative`: payloads hold totals.
+    pub(super) fn with(cumulative: bool, decode: impl Fn(&Asked) -> Seen + Send + Sync + 'static) -> Self {
+        let state = Arc::new(State { cumulative, ..State::default() });
         let shared = state.clone();
-        Self { server: Hostile::start(move |asked, stream| shared.answer(asked, stream, decode)), state }
+        Self { server: Hostile::start(move |asked, stream| shared.answer(asked, stream, &decode)), state }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -89,13 +89,18 @@ impl Server {
 }
 
 impl State {
-    fn answer(&self, asked: &Asked, stream: &mut TcpStream, decode: fn(&[u8]) -> Seen) -> io::Result<()> {
+    fn answer(
+        &self,
+        asked: &Asked,
+        stream: &mut TcpStream,
+        decode: &dyn Fn(&Asked) -> Seen,
+    ) -> io::Result<()> {
         match self.script.next(asked.body.len()) {
             None => {
                 let mut seen = self.seen.lock().unwrap();
                 match self.cumulative {
-                    true => seen.replace(decode(&asked.body)),
-                    false => seen.plus(&decode(&asked.body)),
+                    true => seen.replace(decode(asked)),
+                    false => seen.plus(&decode(asked)),
                 }
                 drop(seen);
                 self.ids.lock().unwrap().extend(asked.header("Idempotency-Key").map(str::to_owned));

@@ -5,5 +5,6 @@ pub(crate) mod file;
 pub(crate) mod http;
 pub(crate) mod layered;
 pub(crate) mod memory;
+pub(crate) mod opentelemetry;
 pub(crate) mod prometheus;
 pub(crate) mod routes;

@@ -31,6 +31,6 @@ fn main() {
     assert_eq!(exporter.info().kind, "in-code");
     export(&exporter).unwrap();
     assert!(SENT.text().contains(r#"{"dyn":"by \"trait\""}"#), "{}", SENT.text());
-    let built_in = ["conditional", "file", "http", "memory", "multi", "prometheus"];
+    let built_in = ["conditional", "file", "http", "memory", "multi", "opentelemetry", "prometheus"];
     assert!(exporters::kinds().unwrap().iter().all(|kind| built_in.contains(kind)));
 }

@@ -1,0 +1,255 @@
+//! OpenTelemetry: metrics and spans over OTLP, to a collector or any backend that takes it.
+
+mod answer;
+mod buckets;
+mod config;
+mod environment;
+mod json;
+mod protobuf;
+mod target;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use config::{HistogramAggregation, OpenTelemetryConfig, OtlpProtocol, Temporality};
+
+use crate::{
+    AnyExporter, Attributes, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info,
+    KeyValue, Receipt, Resource, Result, RetryLayer, Settings,
+    exporter::LastOutcome,
+    foreign::{quietly, tell},
+    transport::{Shorthand, Statuses, transmit::payload_headers},
+};
+use answer::{PartialSuccess, partial_success};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+use target::Target;
+use wire::{Style, Written};
+
+/// What the variables of an exporter begin with that is made of them alone.
+const PREFIX: &str = "PROFILING_OTEL";
+
+/// An exporter by its settings.
+pub(super) fn build(settings: Settings) -> Result<AnyExporter> {
+    let config = read(settings)?;
+    let retry = RetryLayer::new(config.retry.clone())?;
+    Ok(AnyExporter::new(OpenTelemetryExporter::new(config)?).layer(retry))
+}
+
+/// Settings, and below them OpenTelemetry's own variables.
+fn read(mut settings: Settings) -> Result<OpenTelemetryConfig> {
+    let environment = settings.scope.environment.clone();
+    let shorthand = Shorthand::take(&mut settings)?;
+    let mut config: OpenTelemetryConfig = settings.read()?;
+    shorthand.add_to(&mut config.auth)?;
+    config.fill(&environment)?;
+    Ok(config)
+}
+
+/// Sends each batch in a request of its own: metrics and spans, over HTTP, as protobuf or JSON.
+///
+/// ```
+/// use exporters::{OpenTelemetryConfig, OpenTelemetryExporter};
+///
+/// # fn main() -> Result<(), exporters::Error> {
+/// let mut config = OpenTelemetryConfig::new("http://localhost:4318".parse()?);
+/// config.compression = Some(exporters::Compression::Gzip);
+/// config.service_name = Some("checkout".into());
+/// let exporter = OpenTelemetryExporter::new(config)?;
+/// # Ok(()) }
+/// ```
+///
+/// Series and spans are grouped by the crate that measured them, which is their scope. Spans are of the resource of the metrics
+/// that were sent last, until then of the one that the environment describes.
+///
+/// # Answers
+///
+/// | answer | error |
+/// |---|---|
+/// | 2xx, read to its end or for 64 KiB | none; what it says was refused is in the receipt |
+/// | 429 | [`RateLimited`](ErrorKind::RateLimited), with the wait of `Retry-After`, of up to a day |
+/// | 502, 503, 504 | [`Unavailable`](ErrorKind::Unavailable), likewise |
+/// | 401, 403 | [`Unauthorized`](ErrorKind::Unauthorized), unless a secret that came from a file is another one now, and is accepted |
+/// | 413 | [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) |
+/// | another status, 500 and redirects too | [`Rejected`](ErrorKind::Rejected) |
+/// | none in time | [`Timeout`](ErrorKind::Timeout) |
+/// | none, also because the certificate is not one to trust | [`Unavailable`](ErrorKind::Unavailable) |
+///
+/// Items that OTLP has no form for, such as one whose value is not a finite number or a span without identity, are left out and
+/// counted as rejected.
+#[doc(alias = "OtlpExporter")]
+pub struct OpenTelemetryExporter {
+    config: OpenTelemetryConfig,
+    style: Style,
+    traces: Target,
+    metrics: Target,
+    statuses: Statuses,
+    /// Who reported last.
+    resource: Mutex<Arc<Resource>>,
+    last: LastOutcome,
+    /// What a receiver had to say last; it is told once.
+    said: Mutex<String>,
+    shut_down: AtomicBool,
+}
+
+impl OpenTelemetryExporter {
+    /// Connects at the first export. Says once, under the `tracing` target `exporters`, where it sends to. Reads no variable.
+    ///
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where a setting is wrong, contradicts another, names a file that is, or is an
+    /// endpoint that does not take OTLP.
+    pub fn new(config: OpenTelemetryConfig) -> Result<Self> {
+        config.check()?;
+        let [traces, metrics] = config.of_signals();
+        let (traces, metrics) = (Target::new(&config, traces)?, Target::new(&config, metrics)?);
+        // Where a subscriber panics, it is not told, and nothing else happens.
+        let _ = quietly(|| {
+            let (traces, metrics) = (traces.endpoint.to_string(), metrics.endpoint.to_string());
+            tracing::info!(target: "exporters", traces, metrics, "OTLP is sent there");
+        });
+        Ok(Self {
+            style: style(&config),
+            traces,
+            metrics,
+            statuses: Statuses::retried(&config::RETRIED[..]),
+            resource: Mutex::new(Arc::new(Resource::from_env([]))),
+            last: LastOutcome::default(),
+            said: Mutex::default(),
+            shut_down: AtomicBool::new(false),
+            config,
+        })
+    }
+
+    /// What the variables say: `PROFILING_OTEL_…` of each setting, and where these say nothing, OpenTelemetry's own,
+    /// `OTEL_EXPORTER_OTLP_…`, of which a signal's comes before that of all.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), naming the variable.
+    pub fn from_env() -> Result<Self> {
+        Self::new(read(Settings::from_env(PREFIX))?)
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &OpenTelemetryConfig {
+        &self.config
+    }
+
+    /// Where a batch goes, and the media type and bytes of what is sent of it.
+    fn write(&self, batch: &Batch) -> Result<(&Target, &'static str, Written)> {
+        let resource = self.resource(batch);
+        let target = if batch.metrics().is_some() { &self.metrics } else { &self.traces };
+        let limit = self.config.max_body.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let (media_type, written) = match target.protocol {
+            OtlpProtocol::HttpJson => {
+                ("application/json", wire::write::<json::JsonForm>(batch, &self.style, &resource, limit)?)
+            }
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => (
+                "application/x-protobuf",
+                wire::write::<protobuf::Protobuf>(batch, &self.style, &resource, limit)?,
+            ),
+        };
+        Ok((target, media_type, written))
+    }
+
+    fn resource(&self, batch: &Batch) -> Arc<Resource> {
+        let mut last = self.resource.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = batch.metrics() {
+            last.clone_from(&metrics.resource);
+        }
+        last.clone()
+    }
+
+    /// A warning with which nothing was refused; what was is told by whoever reads the receipt.
+    fn warn(&self, said: &PartialSuccess) {
+        let mut last = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.message.is_empty() && *last != said.message {
+            tell!(message = said.message, rejected = said.rejected, "the receiver has something to say");
+            last.clone_from(&said.message);
+        }
+    }
+}
+
+fn style(config: &OpenTelemetryConfig) -> Style {
+    let more = config.resource_attributes.iter().map(|(key, text)| KeyValue::new(key.clone(), text.clone()));
+    let service = config.service().into_iter().map(|(key, text)| KeyValue::new(key, text.to_owned()));
+    Style {
+        delta: config.temporality.unwrap_or_default() != Temporality::Cumulative,
+        bounds: config.bounds(),
+        span_name_prefix: config.span_name_prefix.clone(),
+        only_roots: !config.create_child_spans,
+        attributes: Attributes::new(more.chain(service)),
+    }
+}
+
+impl Exporter for OpenTelemetryExporter {
+    fn info(&self) -> Info {
+        match &self.config.name {
+            Some(name) => Info::new("opentelemetry").with_name(name.clone()),
+            None => Info::new("opentelemetry"),
+        }
+    }
+
+    fn capability(&self) -> Capability {
+        let mut capability = Capability::ALL;
+        capability.max_bytes = self.config.max_body.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        capability.max_items = self.config.batch_size;
+        capability
+    }
+
+    async fn export(&self, batch: Batch) -> Result<Receipt> {
+        if self.shut_down.load(Relaxed) {
+            return Err(shut_down());
+        }
+        let (target, media_type, Written { body, items, skipped, filtered }) = self.write(&batch)?;
+        let receipt = Receipt::default().with_dropped(DropReason::Filtered, filtered);
+        if items == 0 {
+            return Ok(receipt.with_rejected(skipped));
+        }
+        let sent = target.send(payload_headers(media_type, batch.id()), body).await;
+        let checked = sent.and_then(|(answer, bytes)| {
+            let checked = answer.check(&self.statuses);
+            checked.map_err(|error| error.with_context("endpoint", &target.endpoint))?;
+            Ok((answer, bytes))
+        });
+        self.last.remember(&checked);
+        let (answer, bytes) = checked?;
+        let said = partial_success(&answer.body);
+        self.warn(&said);
+        let refused = usize::try_from(said.rejected).unwrap_or(usize::MAX).min(items);
+        let receipt = receipt.with_transfer(bytes, answer.response_time);
+        Ok(Receipt { accepted: items - refused, rejected: refused + skipped, ..receipt })
+    }
+
+    /// What came of the last export; [`Degraded`](Health::Degraded) where sending again may help. Asks nobody.
+    async fn health(&self) -> Health {
+        match self.shut_down.load(Relaxed) {
+            true => Health::Unhealthy(shut_down()),
+            false => self.last.health(),
+        }
+    }
+
+    /// Nothing is held back.
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        self.shut_down.store(true, Relaxed);
+        Ok(())
+    }
+}
+
+fn shut_down() -> Error {
+    Error::new(ErrorKind::Unavailable, "the exporter is shut down")
+}
+
+impl fmt::Debug for OpenTelemetryExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenTelemetryExporter").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,409 @@
+//! The binary form: `ExportMetricsServiceRequest` and `ExportTraceServiceRequest` of
+//! <https://github.com/open-telemetry/opentelemetry-proto>, version 1, written by hand.
+//!
+//! Nothing is allocated for an item. The length of a message is guessed; where the guess takes another number of bytes than the
+//! length, the message is moved.
+
+use super::{
+    buckets,
+    wire::{Format, Head, Kind, Of, flags, nanos, times},
+};
+use crate::{
+    Attributes, Descriptor, Exemplar, ExponentialHistogram, Histogram, KeyValue, Number, Scope, Span,
+    SpanEvent, SpanKind, SpanLink, Status, Value,
+};
+
+/// Protobuf, written to the end of a buffer.
+#[derive(Debug)]
+pub(super) struct Protobuf(Vec<u8>);
+
+/// The key of a number of variable length.
+const fn varint_of(field: u8) -> u8 {
+    field << 3
+}
+/// The key of 8 bytes.
+const fn fixed64_of(field: u8) -> u8 {
+    field << 3 | 1
+}
+/// The key of text, bytes, messages and packed lists.
+const fn bytes_of(field: u8) -> u8 {
+    field << 3 | 2
+}
+/// The key of 4 bytes.
+const fn fixed32_of(field: u8) -> u8 {
+    field << 3 | 5
+}
+/// `Span.flags`, 4 bytes; the only field here whose key takes two.
+const SPAN_FLAGS: [u8; 2] = [0x85, 0x01];
+
+impl Format for Protobuf {
+    // The lengths of four messages may grow to five bytes each.
+    const TAIL: usize = 4 * 4;
+
+    fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+    fn into_body(self) -> Vec<u8> {
+        self.0
+    }
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn request(&mut self, _: Of, resource: &[&Attributes], items: usize, content: impl FnOnce(&mut Self)) {
+        self.message(bytes_of(1), items * ITEM, |out| {
+            out.message(bytes_of(1), 0, |out| {
+                for (at, attributes) in resource.iter().enumerate() {
+                    let later = resource.get(at + 1..).unwrap_or_default();
+                    let shown = |own: &&KeyValue| later.iter().all(|over| over.get(&own.key).is_none());
+                    attributes.iter().filter(shown).for_each(|own| out.attribute(bytes_of(1), own));
+                }
+            });
+            content(out);
+        });
+    }
+
+    fn scope(&mut self, _: Of, scope: &Scope, items: usize, content: impl FnOnce(&mut Self)) {
+        self.message(bytes_of(2), items * ITEM, |out| {
+            out.message(bytes_of(1), 0, |out| {
+                out.text(bytes_of(1), &scope.name);
+                out.text(bytes_of(2), &scope.version);
+            });
+            content(out);
+        });
+    }
+
+    fn metric(&mut self, descriptor: &Descriptor, kind: Kind, items: usize, content: impl FnOnce(&mut Self)) {
+        self.message(bytes_of(2), items * ITEM, |out| {
+            out.text(bytes_of(1), &descriptor.name);
+            out.text(bytes_of(2), &descriptor.description);
+            out.text(bytes_of(3), &descriptor.unit);
+            let field = match kind {
+                Kind::Gauge => 5,
+                Kind::Sum { .. } => 7,
+                Kind::Histogram { .. } => 9,
+                Kind::Exponential { .. } => 10,
+            };
+            out.message(bytes_of(field), items * ITEM, |out| {
+                if let Some(temporality) = kind.temporality() {
+                    out.integer(varint_of(2), temporality.into());
+                }
+                if matches!(kind, Kind::Sum { monotonic: true, .. }) {
+                    out.integer(varint_of(3), 1);
+                }
+                content(out);
+            });
+        });
+    }
+
+    fn number(&mut self, head: Head<'_>, value: Number) {
+        self.point(&head, |out| {
+            out.interval(&head);
+            match as_integer(value) {
+                Some(integer) => out.fixed64(fixed64_of(6), integer as u64),
+                None => out.double(fixed64_of(4), value.as_f64()),
+            }
+            out.exemplars(bytes_of(5), head.exemplars);
+            out.attributes(bytes_of(7), head.attributes);
+        });
+    }
+
+    fn histogram(&mut self, head: Head<'_>, histogram: &Histogram, max: Option<f64>) {
+        self.point(&head, |out| {
+            out.interval(&head);
+            out.fixed64(fixed64_of(4), histogram.count());
+            out.double(fixed64_of(5), histogram.sum);
+            out.packed(bytes_of(6), histogram.counts.iter().map(|count| count.to_le_bytes()));
+            out.packed(bytes_of(7), histogram.bounds.iter().map(|bound| bound.to_le_bytes()));
+            out.exemplars(bytes_of(8), head.exemplars);
+            out.attributes(bytes_of(9), head.attributes);
+            if let Some(max) = max {
+                out.double(fixed64_of(12), max);
+            }
+        });
+    }
+
+    fn exponential(&mut self, head: Head<'_>, histogram: &ExponentialHistogram) {
+        let (offset, counts) = buckets::exponential(histogram);
+        self.point(&head, |out| {
+            out.attributes(bytes_of(1), head.attributes);
+            out.interval(&head);
+            out.fixed64(fixed64_of(4), histogram.count());
+            out.double(fixed64_of(5), histogram.sum);
+            out.integer(varint_of(6), zigzag(histogram.scale.into()));
+            out.fixed64(fixed64_of(7), histogram.zero_count);
+            if !counts.is_empty() {
+                out.message(bytes_of(8), counts.len() + 4, |out| {
+                    out.integer(varint_of(1), zigzag(offset));
+                    out.message(bytes_of(2), counts.len(), |out| {
+                        counts.iter().for_each(|count| out.varint(*count))
+                    });
+                });
+            }
+            out.exemplars(bytes_of(11), head.exemplars);
+            if let Some(max) = histogram.max.filter(|max| max.is_finite()) {
+                out.double(fixed64_of(13), max);
+            }
+            if histogram.zero_threshold != 0.0 {
+                out.double(fixed64_of(14), histogram.zero_threshold);
+            }
+        });
+    }
+
+    fn span(&mut self, span: &Span, prefix: &str) {
+        let guess = 66 + prefix.len() + span.name.len() + span.attributes.len() * ATTRIBUTE;
+        self.message(bytes_of(2), guess, |out| {
+            let (start, end) = times(span);
+            out.bytes(bytes_of(1), &span.context.trace_id);
+            out.bytes(bytes_of(2), &span.context.span_id);
+            out.text(bytes_of(3), &span.context.trace_state);
+            if span.parent_id != [0; 8] {
+                out.bytes(bytes_of(4), &span.parent_id);
+            }
+            out.head(bytes_of(5), prefix.len() + span.name.len());
+            out.0.extend_from_slice(prefix.as_bytes());
+            out.0.extend_from_slice(span.name.as_bytes());
+            out.integer(varint_of(6), kind(span.kind).into());
+            out.fixed64(fixed64_of(7), start);
+            out.fixed64(fixed64_of(8), end);
+            out.attributes(bytes_of(9), &span.attributes);
+            out.count(varint_of(10), span.dropped_attributes);
+            span.events.iter().for_each(|event| out.event(event));
+            out.count(varint_of(12), span.dropped_events);
+            span.links.iter().for_each(|link| out.link(link));
+            out.count(varint_of(14), span.dropped_links);
+            out.status(&span.status);
+            out.0.extend_from_slice(&SPAN_FLAGS);
+            let flags = flags(span.context.flags, Some(span.parent_is_remote));
+            out.0.extend_from_slice(&flags.to_le_bytes());
+        });
+    }
+}
+
+/// About as many bytes as an item takes, for the guesses.
+const ITEM: usize = 120;
+/// The same of an attribute.
+const ATTRIBUTE: usize = 28;
+/// Times and the value of a point.
+const POINT: usize = 27;
+
+/// A count that fits OTLP's signed integer.
+pub(super) fn as_integer(value: Number) -> Option<i64> {
+    match value {
+        Number::U64(count) => i64::try_from(count).ok(),
+        Number::I64(count) => Some(count),
+        Number::F64(_) => None,
+    }
+}
+
+/// `SpanKind`.
+pub(super) fn kind(kind: SpanKind) -> u8 {
+    match kind {
+        SpanKind::Internal => 1,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+        SpanKind::Producer => 4,
+        SpanKind::Consumer => 5,
+    }
+}
+
+impl Protobuf {
+    fn point(&mut self, head: &Head<'_>, content: impl FnOnce(&mut Self)) {
+        self.message(bytes_of(1), POINT + head.attributes.len() * ATTRIBUTE, content);
+    }
+
+    fn interval(&mut self, head: &Head<'_>) {
+        if head.start != 0 {
+            self.fixed64(fixed64_of(2), head.start);
+        }
+        self.fixed64(fixed64_of(3), head.time);
+    }
+
+    fn exemplars(&mut self, key: u8, exemplars: &[Exemplar]) {
+        for exemplar in exemplars.iter().filter(|exemplar| exemplar.value.is_finite()) {
+            self.message(key, 0, |out| {
+                out.fixed64(fixed64_of(2), nanos(exemplar.time));
+                out.double(fixed64_of(3), exemplar.value);
+                if exemplar.trace_id != [0; 16] {
+                    out.bytes(bytes_of(4), &exemplar.span_id);
+                    out.bytes(bytes_of(5), &exemplar.trace_id);
+                }
+            });
+        }
+    }
+
+    fn event(&mut self, event: &SpanEvent) {
+        self.message(bytes_of(11), event.name.len() + event.attributes.len() * ATTRIBUTE, |out| {
+            out.fixed64(fixed64_of(1), nanos(event.time));
+            out.text(bytes_of(2), &event.name);
+            out.attributes(bytes_of(3), &event.attributes);
+        });
+    }
+
+    fn link(&mut self, link: &SpanLink) {
+        self.message(bytes_of(13), 40 + link.attributes.len() * ATTRIBUTE, |out| {
+            out.bytes(bytes_of(1), &link.context.trace_id);
+            out.bytes(bytes_of(2), &link.context.span_id);
+            out.text(bytes_of(3), &link.context.trace_state);
+            out.attributes(bytes_of(4), &link.attributes);
+            out.0.push(fixed32_of(6));
+            out.0.extend_from_slice(&flags(link.context.flags, None).to_le_bytes());
+        });
+    }
+
+    fn status(&mut self, status: &Status) {
+        match status {
+            Status::Unset => {}
+            Status::Ok => self.0.extend_from_slice(&[bytes_of(15), 2, varint_of(3), 1]),
+            Status::Error(message) => self.message(bytes_of(15), message.len(), |out| {
+                out.text(bytes_of(2), message);
+                out.integer(varint_of(3), 2);
+            }),
+        }
+    }
+
+    /// Attributes have names.
+    fn attributes(&mut self, key: u8, attributes: &[KeyValue]) {
+        attributes.iter().for_each(|attribute| self.attribute(key, attribute));
+    }
+
+    fn attribute(&mut self, key: u8, attribute: &KeyValue) {
+        if attribute.key.is_empty() {
+            return;
+        }
+        let (name, value) = (attribute.key.len(), value_len(&attribute.value));
+        self.head(key, 1 + delimited_len(name) + 1 + delimited_len(value));
+        self.head(bytes_of(1), name);
+        self.0.extend_from_slice(attribute.key.as_bytes());
+        self.head(bytes_of(2), value);
+        self.value(&attribute.value);
+    }
+
+    /// `AnyValue`; of [`value_len`] bytes.
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.bytes(bytes_of(1), text.as_bytes()),
+            Value::Bool(value) => self.integer(varint_of(2), u64::from(*value)),
+            Value::I64(number) => self.integer(varint_of(3), *number as u64),
+            Value::F64(number) => self.double(fixed64_of(4), *number),
+            Value::Array(list) => {
+                self.head(bytes_of(5), list_len(list));
+                for value in list.iter() {
+                    self.head(bytes_of(1), value_len(value));
+                    self.value(value);
+                }
+            }
+        }
+    }
+
+    /// A message. Its length is known only afterwards; it is guessed how many bytes that will take.
+    fn message(&mut self, key: u8, guess: usize, content: impl FnOnce(&mut Self)) {
+        self.0.push(key);
+        let guessed = varint_len(guess as u64);
+        let start = self.0.len() + guessed;
+        self.0.resize(start, 0);
+        content(self);
+        let length = self.0.len() - start;
+        let bytes = varint_len(length as u64);
+        let at = start - guessed + bytes;
+        if bytes > guessed {
+            self.0.resize(at + length, 0);
+        }
+        if bytes != guessed {
+            self.0.copy_within(start..start + length, at);
+            self.0.truncate(at + length);
+        }
+        for (position, byte) in self.0.iter_mut().skip(at - bytes).take(bytes).enumerate() {
+            let more = if position + 1 < bytes { 0x80 } else { 0 };
+            *byte = (length >> (7 * position)) as u8 & 0x7f | more;
+        }
+    }
+
+    /// What stands before so many bytes.
+    fn head(&mut self, key: u8, length: usize) {
+        self.0.push(key);
+        self.varint(length as u64);
+    }
+
+    fn bytes(&mut self, key: u8, bytes: &[u8]) {
+        self.head(key, bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Text that is left out where there is none.
+    fn text(&mut self, key: u8, text: &str) {
+        if !text.is_empty() {
+            self.bytes(key, text.as_bytes());
+        }
+    }
+
+    fn packed(&mut self, key: u8, numbers: impl ExactSizeIterator<Item = [u8; 8]>) {
+        if numbers.len() > 0 {
+            self.head(key, numbers.len() * 8);
+            numbers.for_each(|number| self.0.extend_from_slice(&number));
+        }
+    }
+
+    fn fixed64(&mut self, key: u8, value: u64) {
+        let mut all = [key; 9];
+        if let Some(number) = all.last_chunk_mut::<8>() {
+            *number = value.to_le_bytes();
+        }
+        self.0.extend_from_slice(&all);
+    }
+
+    fn double(&mut self, key: u8, value: f64) {
+        self.fixed64(key, value.to_bits());
+    }
+
+    fn integer(&mut self, key: u8, value: u64) {
+        self.0.push(key);
+        self.varint(value);
+    }
+
+    /// A number that is left out where it is 0.
+    fn count(&mut self, key: u8, value: u32) {
+        if value > 0 {
+            self.integer(key, value.into());
+        }
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+}
+
+/// The bytes of an `AnyValue`.
+fn value_len(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 1 + delimited_len(text.len()),
+        Value::Bool(_) => 2,
+        Value::I64(number) => 1 + varint_len(*number as u64),
+        Value::F64(_) => 9,
+        Value::Array(list) => 1 + delimited_len(list_len(list)),
+    }
+}
+
+/// The bytes of an `ArrayValue`.
+fn list_len(list: &[Value]) -> usize {
+    list.iter().map(|value| 1 + delimited_len(value_len(value))).sum()
+}
+
+/// The bytes that a number of variable length takes.
+fn varint_len(value: u64) -> usize {
+    ((value | 1).ilog2() / 7 + 1) as usize
+}
+
+/// The bytes of a length, and of what it is the length of.
+fn delimited_len(length: usize) -> usize {
+    varint_len(length as u64) + length
+}
+
+/// Signed numbers so that small ones stay short.
+fn zigzag(value: i32) -> u64 {
+    u64::from((value << 1 ^ value >> 31) as u32)
+}

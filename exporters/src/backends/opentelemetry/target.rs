@@ -1,0 +1,219 @@
+//! Where and how one signal is sent, made of the settings once.
+
+use super::config::{OfSignal, OpenTelemetryConfig, OtlpProtocol};
+use crate::{
+    Compression, Endpoint, Error, ErrorKind, Result,
+    transport::{Answer, Auth, Client, Options, Request, check_url},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header::CONTENT_ENCODING};
+use std::sync::Arc;
+
+/// Where receivers are by default.
+const DEFAULT: &str = "http://localhost:4318";
+
+/// Where spans or metrics are sent.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) endpoint: Endpoint,
+    pub(super) protocol: OtlpProtocol,
+    compression: Compression,
+    client: Client,
+    auth: Arc<Auth>,
+}
+
+impl Target {
+    /// # Errors
+    /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where it is none to which OTLP can be sent.
+    pub(super) fn new(config: &OpenTelemetryConfig, signal: OfSignal<'_>) -> Result<Self> {
+        if signal.protocol == OtlpProtocol::Grpc {
+            let message = "`protocol: grpc` is not supported: use http/protobuf or http/json, which receivers take on port 4318";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message));
+        }
+        let endpoint = resolve(config.endpoint.as_ref(), &signal)?;
+        check_url(&endpoint)?;
+        let options = Options {
+            timeout: signal.timeout,
+            connect_timeout: config.connect_timeout,
+            tls: signal.tls,
+            proxy: config.proxy.as_ref(),
+            local_address: config.local_address,
+        };
+        Ok(Self {
+            client: Client::new(endpoint.is_https(), options)?,
+            auth: Arc::new(Auth::new(&config.auth, signal.headers, &endpoint)?),
+            protocol: signal.protocol,
+            compression: signal.compression,
+            endpoint,
+        })
+    }
+
+    /// Sends a request; once more, where a secret that was refused is another one now. Gives the bytes that were sent, too.
+    pub(super) async fn send(&self, mut headers: HeaderMap, body: Vec<u8>) -> Result<(Answer, usize)> {
+        let body = self.compression.compress(body.into())?;
+        if let Some(encoding) = self.compression.content_encoding() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        let mut answer = self.post(headers.clone(), body.clone()).await;
+        if answer.as_ref().is_ok_and(Answer::refuses_credentials) && self.refresh().await {
+            answer = self.post(headers, body.clone()).await;
+        }
+        answer.map(|answer| (answer, body.len()))
+    }
+
+    async fn post(&self, mut headers: HeaderMap, body: Bytes) -> Result<Answer> {
+        self.auth.apply(&mut headers)?;
+        self.client.send(Request { method: Method::POST, endpoint: &self.endpoint, headers, body }).await
+    }
+
+    /// Reads the credentials again, away from the runtime's threads; tells whether they are others now.
+    async fn refresh(&self) -> bool {
+        let auth = self.auth.clone();
+        tokio::task::spawn_blocking(move || auth.refresh()).await.unwrap_or(false)
+    }
+}
+
+/// A signal's own endpoint as it is, else that of all with the signal's path.
+fn resolve(base: Option<&Endpoint>, signal: &OfSignal<'_>) -> Result<Endpoint> {
+    if let Some(own) = signal.endpoint {
+        return match misplaced(own, signal.path) {
+            Some(cure) => Err(wrong(signal.setting, own, &cure)),
+            None => Ok(own.clone()),
+        };
+    }
+    let base = match base {
+        Some(base) => base.clone(),
+        None => DEFAULT.parse()?,
+    };
+    let path = base.uri().path().trim_end_matches('/');
+    if path.ends_with("/v1/traces") || path.ends_with("/v1/metrics") {
+        let cure = format!(
+            "the path of a signal is added to it: set it to {}, or set `traces_endpoint` and `metrics_endpoint`, which are used \
+             as they are",
+            at(&base, strip_signals(path)),
+        );
+        return Err(wrong("endpoint", &base, &cure));
+    }
+    match misplaced(&base, "") {
+        Some(cure) => Err(wrong("endpoint", &base, &cure)),
+        None => base.join(signal.path),
+    }
+}
+
+fn wrong(setting: &'static str, endpoint: &Endpoint, cure: &str) -> Error {
+    Error::new(ErrorKind::ConfigInvalid, format!("nobody takes OTLP at this endpoint: {cure}"))
+        .with_context("setting", setting)
+        .with_context("endpoint", endpoint)
+}
+
+/// Whether it is one of another protocol, or has its path twice; and which to use.
+fn misplaced(endpoint: &Endpoint, path: &str) -> Option<String> {
+    let (port, own) = (endpoint.uri().port_u16(), endpoint.uri().path().trim_end_matches('/'));
+    let who = match port {
+        _ if own.ends_with("/api/traces") => "Jaeger's own protocol",
+        _ if own.ends_with("/api/v2/spans") || own.ends_with("/api/v1/spans") => "Zipkin's protocol",
+        Some(14268 | 14250) if own.is_empty() => "Jaeger's own protocol",
+        Some(9411) if own.is_empty() => "Zipkin's protocol",
+        _ if !path.is_empty() && strip_signals(own).len() + 2 * "/v1/traces".len() <= own.len() => {
+            let root = strip_signals(own);
+            return Some(format!(
+                "its path is there twice: set it to {}",
+                at(endpoint, &format!("{root}/{path}"))
+            ));
+        }
+        _ => return None,
+    };
+    let host = endpoint.uri().host().unwrap_or_default();
+    let scheme = endpoint.uri().scheme_str().unwrap_or_default();
+    let root = if path.is_empty() { "" } else { "/" };
+    Some(format!("it is for {who}: set it to {scheme}://{host}:4318{root}{path}"))
+}
+
+/// A path without those of signals at its end.
+fn strip_signals(mut path: &str) -> &str {
+    while let Some(shorter) = path.strip_suffix("/v1/traces").or_else(|| path.strip_suffix("/v1/metrics")) {
+        path = shorter.trim_end_matches('/');
+    }
+    path
+}
+
+/// The same place with another path, without what may be secret.
+fn at(endpoint: &Endpoint, path: &str) -> String {
+    let shown = endpoint.to_string();
+    let place = shown.strip_suffix(endpoint.uri().path()).unwrap_or(&shown);
+    format!("{place}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(config: &OpenTelemetryConfig) -> Result<[String; 2]> {
+        let [traces, metrics] = config.of_signals();
+        let of = |signal: OfSignal<'_>| {
+            resolve(config.endpoint.as_ref(), &signal).map(|endpoint| endpoint.uri().to_string())
+        };
+        Ok([of(traces)?, of(metrics)?])
+    }
+
+    fn of(endpoint: &str) -> OpenTelemetryConfig {
+        OpenTelemetryConfig::new(endpoint.parse().unwrap())
+    }
+
+    #[test]
+    fn a_base_has_its_path_added_and_an_own_endpoint_is_used_as_it_is() {
+        for (base, traces, metrics) in [
+            ("http://h:4318", "http://h:4318/v1/traces", "http://h:4318/v1/metrics"),
+            ("http://h:4318/", "http://h:4318/v1/traces", "http://h:4318/v1/metrics"),
+            ("https://h/otlp/?k=v", "https://h/otlp/v1/traces?k=v", "https://h/otlp/v1/metrics?k=v"),
+        ] {
+            assert_eq!(resolved(&of(base)).unwrap(), [traces, metrics]);
+        }
+        let default = ["http://localhost:4318/v1/traces", "http://localhost:4318/v1/metrics"];
+        assert_eq!(resolved(&OpenTelemetryConfig::default()).unwrap(), default);
+        let mut config = of("http://h:4318");
+        config.metrics_endpoint = Some("http://m/opentelemetry/v1/metrics".parse().unwrap());
+        assert_eq!(
+            resolved(&config).unwrap(),
+            ["http://h:4318/v1/traces", "http://m/opentelemetry/v1/metrics"]
+        );
+        config.traces_endpoint = Some("http://t/".parse().unwrap());
+        assert_eq!(resolved(&config).unwrap()[0], "http://t/");
+    }
+
+    #[test]
+    fn what_is_no_place_for_otlp_is_refused_with_the_one_to_use() {
+        for (base, cure) in [
+            ("http://h:4318/v1/traces", "set it to http://h:4318, or set `traces_endpoint`"),
+            ("http://h:4318/x/v1/metrics/", "set it to http://h:4318/x, or"),
+            ("http://h:4318/v1/traces/v1/traces", "set it to http://h:4318, or"),
+            ("http://jaeger:14268/api/traces", "Jaeger's own protocol: set it to http://jaeger:4318,"),
+            ("http://jaeger:14268", "set it to http://jaeger:4318,"),
+            ("http://zipkin:9411/api/v2/spans", "Zipkin's protocol: set it to http://zipkin:4318,"),
+        ] {
+            let error = resolved(&of(base)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+            let error = error.to_string();
+            assert!(error.contains(cure) && error.contains("setting: endpoint"), "{error}");
+        }
+        for (own, cure) in [
+            ("http://me:hunter2@h:4318/v1/traces/v1/traces", "set it to http://h:4318/v1/traces,"),
+            ("http://j:14268/api/traces", "set it to http://j:4318/v1/traces,"),
+            ("https://z/api/v2/spans", "set it to https://z:4318/v1/traces,"),
+        ] {
+            let config =
+                OpenTelemetryConfig { traces_endpoint: Some(own.parse().unwrap()), ..Default::default() };
+            let error = resolved(&config).unwrap_err().to_string();
+            assert!(error.contains(cure) && error.contains("setting: traces_endpoint"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_here_is_refused_with_what_is() {
+        let config = OpenTelemetryConfig { protocol: Some(OtlpProtocol::Grpc), ..Default::default() };
+        let error = Target::new(&config, config.of_signals()[0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+        assert!(error.message().contains("use http/protobuf or http/json"), "{error}");
+    }
+}

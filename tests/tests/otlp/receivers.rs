@@ -1,0 +1,250 @@
+//! Real receivers take what the exporter sends, and say that they were sent exactly that.
+
+use super::{batch, config, export, metrics, random, rows};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use exporters::{
+    Batch, Compression, KeyValue, Number, OpenTelemetryConfig, OpenTelemetryExporter, OtlpProtocol, Signal,
+    Span, SpanContext, SpanKind, Status, Temporality,
+};
+use proptest::{strategy::Strategy, strategy::ValueTree, test_runner::TestRunner};
+use rows::Sent;
+use serde_json::Value as Json;
+use std::{
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::{Duration, SystemTime},
+};
+use tests::{Process, data, free_port, http, otlp::Request, program, until};
+
+/// A receiver that is asked over HTTP what it was sent: Datadog's agent for tests, whose decoder is Google's.
+struct Agent {
+    address: SocketAddr,
+    _process: Process,
+}
+
+impl Agent {
+    fn start() -> Option<Self> {
+        let agent = program("BACKEND_DDAPM")?;
+        let [own, address, grpc] = [(); 3].map(|()| free_port());
+        let mut process = Process::start("ddapm", |directory| {
+            let mut command = Command::new(agent);
+            let port = |address: SocketAddr| address.port().to_string();
+            command.args(["--host", "127.0.0.1", "--port", &port(own), "--otlp-http-port", &port(address)]);
+            command.args(["--otlp-grpc-port", &port(grpc), "--disable-llmobs-data-forwarding"]);
+            command.arg("--snapshot-dir").arg(directory).stdout(Stdio::null());
+            command
+        });
+        until("the agent listens", || match http::get(address, "/test/session/clear", &[]) {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            _ if !process.is_running() => panic!("it does not start: {}", process.stderr()),
+            other => Err(format!("{other:?}")),
+        });
+        Some(Self { address, _process: process })
+    }
+
+    /// What it was sent since it was asked last.
+    fn taken(&self, batch: &Batch) -> Option<Request> {
+        let (what, path) = match batch.spans() {
+            Some(_) => ("traces", "/v1/traces"),
+            None => ("metrics", "/v1/metrics"),
+        };
+        let ask = |path: &str| http::get(self.address, path, &[]).unwrap();
+        let answer = ask(&format!("/test/session/{what}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let all: Vec<Json> = serde_json::from_slice(&answer.body).unwrap();
+        ask("/test/session/clear");
+        assert!(all.len() <= 1, "{all:?}");
+        all.first().map(|one| Request::read(path, as_otlp(one).to_string().as_bytes()))
+    }
+}
+
+/// The agent shows what it decoded as Google's library has it: keys and enumerations as they are called, bytes in base64.
+fn as_otlp(shown: &Json) -> Json {
+    match shown {
+        Json::Object(map) => map.iter().map(|(key, value)| member(key, value)).collect(),
+        Json::Array(list) => list.iter().map(as_otlp).collect(),
+        other => other.clone(),
+    }
+}
+
+fn member(key: &str, value: &Json) -> (String, Json) {
+    let mut words = key.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    let key = words.fold(first, |key, word| key + &word[..1].to_uppercase() + &word[1..]);
+    let number = |names: &[&str]| {
+        let text = value.as_str()?;
+        names.iter().position(|name| *name == text).map(Json::from)
+    };
+    let value = match &*key {
+        "kind" => number(&[
+            "SPAN_KIND_UNSPECIFIED",
+            "SPAN_KIND_INTERNAL",
+            "SPAN_KIND_SERVER",
+            "SPAN_KIND_CLIENT",
+            "SPAN_KIND_PRODUCER",
+            "SPAN_KIND_CONSUMER",
+        ]),
+        "code" => number(&["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"]),
+        "aggregationTemporality" => number(&[
+            "AGGREGATION_TEMPORALITY_UNSPECIFIED",
+            "AGGREGATION_TEMPORALITY_DELTA",
+            "AGGREGATION_TEMPORALITY_CUMULATIVE",
+        ]),
+        "arrayValue" if value.get("values").is_none() => Some(serde_json::json!({ "values": [] })),
+        "traceId" | "spanId" | "parentSpanId" => hex(value),
+        _ => None,
+    }
+    .unwrap_or_else(|| as_otlp(value));
+    (key, value)
+}
+
+/// Of an identity in base64, which has other lengths than hexadecimal digits.
+fn hex(value: &Json) -> Option<Json> {
+    let bytes = BASE64_STANDARD.decode(value.as_str().filter(|text| [12, 24].contains(&text.len()))?).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+}
+
+/// Values of a strategy, always the same.
+fn some<S: Strategy>(strategy: S, many: usize) -> Vec<S::Value> {
+    let mut runner = TestRunner::deterministic();
+    (0..many).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+}
+
+#[test]
+fn another_decoder_finds_every_span_and_every_bucket() {
+    let Some(agent) = Agent::start() else { return };
+    let snapshots = some(random::snapshot(), 25).into_iter().map(metrics);
+    let spans = some(random::spans(), 25).into_iter().map(|spans| batch(Signal::Spans(spans.into())));
+    let mut compared = 0;
+    for (at, batch) in snapshots.chain(spans).enumerate() {
+        let delta = at % 2 > 0;
+        let exporter = OpenTelemetryExporter::new(OpenTelemetryConfig {
+            compression: Some(Compression::Gzip),
+            protocol: (at % 5 == 0).then_some(OtlpProtocol::HttpJson),
+            temporality: delta.then_some(Temporality::Delta),
+            ..config(agent.address)
+        });
+        export(&exporter.unwrap(), batch.clone()).unwrap();
+        let expected = rows::expected(&batch, Sent { delta });
+        let found = agent.taken(&batch).map(|request| rows::decoded(&request)).unwrap_or_default();
+        let difference = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+        assert_eq!(difference, None, "batch {at}");
+        assert_eq!(found.len(), expected.len(), "batch {at}");
+        compared += found.len();
+    }
+    assert!(compared > 200, "only {compared} items");
+}
+
+/// A collector that prints what it was sent.
+struct Rotel {
+    address: SocketAddr,
+    process: Process,
+}
+
+impl Rotel {
+    fn start() -> Option<Self> {
+        let rotel = program("BACKEND_ROTEL")?;
+        let [address, grpc] = [(); 2].map(|()| free_port());
+        let mut process = Process::start("rotel", |directory| {
+            let mut command = Command::new(rotel);
+            command.args(["start", "--exporter", "blackhole", "--debug-log-verbosity", "detailed"]);
+            command.args(["--debug-log", "traces", "--debug-log", "metrics"]);
+            command.args(["--otlp-grpc-endpoint", &grpc.to_string()]);
+            command.args(["--otlp-http-endpoint", &address.to_string()]);
+            command.arg("--pid-file").arg(directory.join("pid"));
+            command.arg("--log-file").arg(directory.join("log"));
+            command.stdout(std::fs::File::create(directory.join("stdout")).unwrap());
+            command
+        });
+        until("rotel listens", || match std::net::TcpStream::connect(address) {
+            Ok(_) => Ok(()),
+            Err(_) if !process.is_running() => panic!("it does not start: {}", process.stderr()),
+            Err(error) => Err(error.to_string()),
+        });
+        Some(Self { address, process })
+    }
+
+    /// What it printed, once this is in it.
+    fn printed(&self, last: &str) -> String {
+        until("rotel prints", || {
+            let text = self.process.stdout();
+            if text.contains(last) { Ok(text) } else { Err(text) }
+        })
+    }
+
+    fn exporter(&self) -> OpenTelemetryExporter {
+        let mut config = config(self.address);
+        config.compression = Some(Compression::Gzip);
+        config.service_name = Some("checkout".into());
+        OpenTelemetryExporter::new(config).unwrap()
+    }
+}
+
+#[test]
+fn a_collector_prints_the_spans_it_is_sent() {
+    let Some(rotel) = Rotel::start() else { return };
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let span = |at: u8| Span {
+        context: SpanContext { trace_id: [at; 16], span_id: [at; 8], flags: 1, trace_state: "".into() },
+        parent_id: if at > 1 { [1; 8] } else { [0; 8] },
+        parent_is_remote: false,
+        name: format!("step {at}").into(),
+        kind: SpanKind::Server,
+        start,
+        end: start + Duration::from_millis(at.into()),
+        attributes: [KeyValue::new("at", i64::from(at))].into_iter().collect(),
+        dropped_attributes: 0,
+        events: Vec::new(),
+        dropped_events: 0,
+        links: Vec::new(),
+        dropped_links: 0,
+        status: if at.is_multiple_of(2) { Status::Error("no".into()) } else { Status::Unset },
+        scope: std::sync::Arc::new(exporters::Scope { name: "shop".into(), version: "1.0".into() }),
+    };
+    let spans: Vec<_> = (1..=100).map(span).collect();
+    let receipt = export(&rotel.exporter(), batch(Signal::Spans(spans.into()))).unwrap();
+    assert_eq!((receipt.accepted, receipt.rejected), (100, 0));
+    let printed = rotel.printed("Span #99\n");
+    let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+    let said = |label: &str| -> Vec<&str> {
+        let values = lines.iter().filter_map(|line| line.strip_prefix(label));
+        values.map(|value| value.trim_start().trim_start_matches(':').trim()).collect()
+    };
+    assert_eq!(said("-> service.name:"), ["Str(checkout)"]);
+    let each = |show: &dyn Fn(u8) -> String| (1..=100).map(show).collect::<Vec<_>>();
+    assert_eq!(said("Trace ID"), each(&|at| format!("{at:02x}").repeat(16)));
+    assert_eq!(said("ID "), each(&|at| format!("{at:02x}").repeat(8)));
+    assert_eq!(said("Name "), each(&|at| format!("step {at}")));
+    assert_eq!(said("End time:"), each(&|at| format!("1700000000{at:03}000000")));
+    assert_eq!(said("-> at:"), each(&|at| format!("Int({at})")));
+    assert_eq!(said("Status message").iter().filter(|text| **text == "no").count(), 50);
+}
+
+#[test]
+fn a_collector_prints_the_buckets_it_is_sent() {
+    let Some(rotel) = Rotel::start() else { return };
+    let values = [0.0, 0.001, 0.001, 0.004, 1.0, 1.05, 2.0, 64.0];
+    let histogram = data::histogram(&values);
+    let of = |histogram| exporters::Data::ExponentialHistogram(vec![data::point([], histogram)]);
+    let all = vec![
+        data::metric("calls", "{call}", data::counter(vec![data::point([], Number::U64(8))])),
+        data::metric("duration", "s", of(histogram.clone())),
+    ];
+    let receipt = export(&rotel.exporter(), metrics(data::snapshot(all))).unwrap();
+    assert_eq!((receipt.accepted, receipt.rejected), (2, 0));
+    let printed = rotel.printed("Bucket (");
+    // Our bounds, from our own arithmetic, beside those that the collector made of scale and index.
+    let bounds = |line: &str| -> Option<(f64, f64, u64)> {
+        let (bucket, count) = line.trim().strip_prefix("Bucket (")?.split_once("], Count: ")?;
+        let (lower, upper) = bucket.split_once(", ")?;
+        Some((lower.parse().ok()?, upper.parse().ok()?, count.parse().ok()?))
+    };
+    let found: Vec<_> = printed.lines().filter_map(bounds).filter(|(.., count)| *count > 0).collect();
+    let near = |a: f64, b: f64| (a - b).abs() <= b.abs() * 1e-5 + 1e-6;
+    let expected: Vec<_> = histogram.positive.iter().collect();
+    assert_eq!(found.len(), expected.len(), "{printed}");
+    for ((lower, upper, count), (index, ours)) in found.into_iter().zip(expected) {
+        assert_eq!(count, ours, "{printed}");
+        assert!(near(lower, histogram.upper_bound(index - 1)) && near(upper, histogram.upper_bound(index)));
+    }
+}
