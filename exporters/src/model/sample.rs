@@ -1,8 +1,6 @@
 //! Snapshots for the tests of what sends them.
 
-use crate::{
-    Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Signal, Span, SpanContext, Spans, Sum,
-};
+use crate::{Batch, Data, Metric, Number, Point, ProfileMetrics, Series, Signal, Span, SpanContext, Sum};
 use std::{
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
@@ -58,7 +56,7 @@ pub(crate) fn changes(batch: &Batch) -> Vec<(usize, u64)> {
 
 /// Spans of a resource that nothing is known of.
 pub(crate) fn spans(spans: impl IntoIterator<Item = Span>) -> Signal {
-    Signal::Spans(Arc::new(Spans::new(Arc::default(), spans.into_iter().collect())))
+    Signal::Spans(Arc::new(spans.into_iter().collect()))
 }
 
 /// A span of this trace, of which nothing more is known.

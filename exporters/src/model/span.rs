@@ -35,6 +35,13 @@ impl Spans {
     }
 }
 
+/// Of a resource of which nothing is known.
+impl FromIterator<Span> for Spans {
+    fn from_iter<I: IntoIterator<Item = Span>>(spans: I) -> Self {
+        Self::new(Arc::default(), spans.into_iter().collect())
+    }
+}
+
 /// One finished operation of a trace.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "file", derive(serde::Deserialize, serde::Serialize))]

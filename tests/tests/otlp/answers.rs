@@ -3,7 +3,8 @@
 use super::{batch, config, export, metrics};
 use exporters::{
     Attributes, Batch, Compression, DropReason, ErrorKind, Exporter, HistogramAggregation, KeyValue, Number,
-    OpenTelemetryConfig, OpenTelemetryExporter, Receipt, Result, Signal, Span, SpanContext, SpanKind, Status,
+    OpenTelemetryConfig, OpenTelemetryExporter, Receipt, Resource, Result, Signal, Span, SpanContext,
+    SpanKind, Spans, Status,
 };
 use std::time::{Duration, SystemTime};
 use tests::{
@@ -38,7 +39,7 @@ fn span(parent: Option<bool>) -> Span {
 }
 
 fn spans(spans: impl IntoIterator<Item = Span>) -> Batch {
-    batch(Signal::Spans(spans.into_iter().collect()))
+    batch(Signal::Spans(std::sync::Arc::new(spans.into_iter().collect())))
 }
 
 /// What comes of ten points where the receiver answers so.
@@ -157,20 +158,15 @@ fn the_settings_of_metrics_are_heeded() {
 }
 
 #[test]
-fn spans_are_of_the_resource_that_reported_last() {
+fn spans_are_of_their_resource() {
     let server = Hostile::answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let exporter = OpenTelemetryExporter::new(config(server.address())).unwrap();
-    let names: Vec<_> = [spans([span(None)]), counters(1), spans([span(None)])]
-        .into_iter()
-        .map(|batch| {
-            export(&exporter, batch).unwrap();
-            let requests = server.requests();
-            let last = requests.last().unwrap();
-            attribute(&Request::read(last.path(), &last.body), "service.name").unwrap()
-        })
-        .collect();
-    assert!(names[0].starts_with("unknown_service"), "{names:?}");
-    assert_eq!(names[1..], ["tests", "tests"]);
+    let attributes = [KeyValue::new("service.name", "checkout")].into_iter().collect();
+    let spans = Spans::new(std::sync::Arc::new(Resource { attributes }), vec![span(None)]);
+    export(&exporter, batch(Signal::Spans(std::sync::Arc::new(spans)))).unwrap();
+    let request = server.requests().pop().unwrap();
+    let found = attribute(&Request::read(request.path(), &request.body), "service.name");
+    assert_eq!(found.as_deref(), Some("checkout"));
 }
 
 #[test]

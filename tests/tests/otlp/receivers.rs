@@ -114,7 +114,9 @@ fn some<S: Strategy>(strategy: S, many: usize) -> Vec<S::Value> {
 fn another_decoder_finds_every_span_and_every_bucket() {
     let Some(agent) = Agent::start() else { return };
     let snapshots = some(random::snapshot(), 25).into_iter().map(metrics);
-    let spans = some(random::spans(), 25).into_iter().map(|spans| batch(Signal::Spans(spans.into())));
+    let spans = some(random::spans(), 25)
+        .into_iter()
+        .map(|spans| batch(Signal::Spans(std::sync::Arc::new(spans.into_iter().collect()))));
     let mut compared = 0;
     for (at, batch) in snapshots.chain(spans).enumerate() {
         let delta = at % 2 > 0;
@@ -202,7 +204,9 @@ fn a_collector_prints_the_spans_it_is_sent() {
         scope: std::sync::Arc::new(exporters::Scope { name: "shop".into(), version: "1.0".into() }),
     };
     let spans: Vec<_> = (1..=100).map(span).collect();
-    let receipt = export(&rotel.exporter(), batch(Signal::Spans(spans.into()))).unwrap();
+    let receipt =
+        export(&rotel.exporter(), batch(Signal::Spans(std::sync::Arc::new(spans.into_iter().collect()))))
+            .unwrap();
     assert_eq!((receipt.accepted, receipt.rejected), (100, 0));
     let printed = rotel.printed("Span #99\n");
     let lines: Vec<&str> = printed.lines().map(str::trim).collect();

@@ -87,7 +87,7 @@ fn of_metrics(metrics: ProfileMetrics) -> Batch {
 }
 
 fn of_spans(spans: Vec<Span>) -> Batch {
-    batch(Signal::Spans(spans.into()))
+    batch(Signal::Spans(Arc::new(spans.into_iter().collect())))
 }
 
 #[test]

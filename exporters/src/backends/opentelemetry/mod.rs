@@ -15,7 +15,7 @@ pub use config::{HistogramAggregation, OpenTelemetryConfig, OtlpProtocol, Tempor
 
 use crate::{
     AnyExporter, Attributes, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info,
-    KeyValue, Receipt, Resource, Result, RetryLayer, Settings,
+    KeyValue, Receipt, Result, RetryLayer, Settings,
     exporter::LastOutcome,
     foreign::{quietly, tell},
     transport::{Shorthand, Statuses, transmit::payload_headers},
@@ -24,7 +24,7 @@ use answer::{PartialSuccess, partial_success};
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -64,8 +64,7 @@ fn read(mut settings: Settings) -> Result<OpenTelemetryConfig> {
 /// # Ok(()) }
 /// ```
 ///
-/// Series and spans are grouped by the crate that measured them, which is their scope. Spans are of the resource of the metrics
-/// that were sent last, until then of the one that the environment describes.
+/// Series and spans are grouped by the crate that measured them, which is their scope.
 ///
 /// # Answers
 ///
@@ -89,8 +88,6 @@ pub struct OpenTelemetryExporter {
     traces: Target,
     metrics: Target,
     statuses: Statuses,
-    /// Who reported last.
-    resource: Mutex<Arc<Resource>>,
     last: LastOutcome,
     /// What a receiver had to say last; it is told once.
     said: Mutex<String>,
@@ -117,7 +114,6 @@ impl OpenTelemetryExporter {
             traces,
             metrics,
             statuses: Statuses::retried(&config::RETRIED[..]),
-            resource: Mutex::new(Arc::new(Resource::from_env([]))),
             last: LastOutcome::default(),
             said: Mutex::default(),
             shut_down: AtomicBool::new(false),
@@ -141,27 +137,19 @@ impl OpenTelemetryExporter {
 
     /// Where a batch goes, and the media type and bytes of what is sent of it.
     fn write(&self, batch: &Batch) -> Result<(&Target, &'static str, Written)> {
-        let resource = self.resource(batch);
+        let resource = batch.resource();
         let target = if batch.metrics().is_some() { &self.metrics } else { &self.traces };
         let limit = self.config.max_body.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let (media_type, written) = match target.protocol {
             OtlpProtocol::HttpJson => {
-                ("application/json", wire::write::<json::JsonForm>(batch, &self.style, &resource, limit)?)
+                ("application/json", wire::write::<json::JsonForm>(batch, &self.style, resource, limit)?)
             }
             OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => (
                 "application/x-protobuf",
-                wire::write::<protobuf::Protobuf>(batch, &self.style, &resource, limit)?,
+                wire::write::<protobuf::Protobuf>(batch, &self.style, resource, limit)?,
             ),
         };
         Ok((target, media_type, written))
-    }
-
-    fn resource(&self, batch: &Batch) -> Arc<Resource> {
-        let mut last = self.resource.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(metrics) = batch.metrics() {
-            last.clone_from(&metrics.resource);
-        }
-        last.clone()
     }
 
     /// A warning with which nothing was refused; what was is told by whoever reads the receipt.

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::{
-    BatchId, Compression, Data, Descriptor, Endpoint, Metric, Number, Point, ProfileMetrics, Scope, Series,
-    Signal, TlsConfig,
+    BatchId, Compression, Data, Descriptor, Endpoint, Metric, Number, Point, ProfileMetrics, Resource, Scope,
+    Series, Signal, TlsConfig,
     model::sample,
     settings::{Node, Origin},
 };
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 fn read_from(variables: &[(&str, &str)]) -> Result<OpenTelemetryConfig> {
     let environment = variables.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
@@ -163,13 +163,13 @@ fn what_is_not_wanted_is_counted_and_nothing_is_sent_of_it() {
     let mut spans = [sample::span(1), sample::span(0), sample::span(2)];
     spans[0].parent_id = [1; 8];
     spans[2].parent_id = [1; 8];
-    let batch = Batch::new(id(), Signal::Spans(spans.clone().into()));
+    let batch = Batch::new(id(), Signal::Spans(Arc::new(spans.clone().into_iter().collect())));
     let receipt = run(exporter.export(batch)).unwrap();
     assert_eq!((receipt.accepted, receipt.rejected), (0, 1));
     assert_eq!(receipt.dropped.of(DropReason::Filtered), 2);
     // Its parent is elsewhere.
     spans[2].parent_is_remote = true;
-    let batch = Batch::new(id(), Signal::Spans(spans.into()));
+    let batch = Batch::new(id(), Signal::Spans(Arc::new(spans.into_iter().collect())));
     assert_eq!(run(exporter.export(batch)).unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
@@ -224,7 +224,7 @@ fn holds<F: wire::Format>(batch: &Batch) {
 #[test]
 fn as_much_fits_as_is_said() {
     let spans: Vec<_> = (1..100).map(sample::span).collect();
-    let spans = Batch::new(id(), Signal::Spans(spans.into()));
+    let spans = Batch::new(id(), Signal::Spans(Arc::new(spans.into_iter().collect())));
     let sums = sample::snapshot((0..100).map(|at| (at, 7)));
     let sums = Batch::new(id(), Signal::Metrics(Arc::new(sums)));
     for batch in [&spans, &sums, &in_turns(100)] {
