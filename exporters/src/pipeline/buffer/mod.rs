@@ -284,9 +284,12 @@ impl Buffer {
 
     /// Gives up spans, as many of a group as it takes. Whether there were any.
     fn overflow(&mut self, config: &BufferConfig, sum: &mut Absorbed) -> bool {
-        let Some(last) = self.spans.waiting.len().checked_sub(1) else { return false };
         let oldest = config.overflow == Overflow::DropOldest;
-        let at = if oldest { 0 } else { last };
+        // What is on the disk would come again.
+        let may = |group: &Waiting| matches!(group.kept, Kept::No);
+        let mut groups = self.spans.waiting.iter();
+        let at = if oldest { groups.position(may) } else { groups.rposition(may) };
+        let Some(at) = at else { return false };
         let too_large = self.memory().saturating_sub(config.max_memory as usize);
         let Some(group) = self.spans.take(at) else { return false };
         let each = group.memory.div_ceil(group.room()).max(1);

@@ -140,6 +140,18 @@ fn where_memory_is_short_snapshots_are_merged_and_then_spans_are_given_up() {
     }
 }
 
+#[test]
+fn what_is_not_in_memory_is_not_given_up() {
+    let mut buffer = with(&[&[(0, 1), (1, 2)]]);
+    buffer.push(spans(0..2));
+    let group = buffer.spans.take(0).unwrap();
+    buffer.spans.push(Waiting { held: Held::OnDisk(true), memory: 0, kept: Kept::Writing, ..group });
+    buffer.push(spans(2..4));
+    let tiny = BufferConfig { max_memory: 1, ..BufferConfig::default() };
+    assert_eq!(buffer.shrink(&tiny), absorbed(0, 2));
+    assert_eq!((buffer.spans.waiting.len(), buffer.spans.waiting[0].len()), (1, 2));
+}
+
 #[cfg(all(feature = "file", feature = "zstd"))]
 #[test]
 fn what_is_compressed_is_smaller_and_the_same() {
