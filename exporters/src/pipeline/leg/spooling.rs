@@ -102,6 +102,11 @@ impl Leg {
     pub(super) async fn send_left(&self, trouble: &mut Trouble) {
         let Some(Spooling { spool, .. }) = &self.spool else { return };
         while trouble.down.is_none() && !self.deadline.has_passed() {
+            let next = self.work().buffer.pop_of_others(self.instance);
+            if let Some(next) = next {
+                self.send(next, trouble).await;
+                continue;
+            }
             match spool.next_left().await {
                 Ok(None) => return,
                 Ok(Some((record, batch))) => {

@@ -217,6 +217,28 @@ fn it_stays_the_same_while_the_leg_runs() {
     });
 }
 
+/// Also after one of them could not be sent, and however many there are.
+#[test]
+fn what_earlier_processes_left_is_sent_in_order_and_is_not_all_had_in_memory() {
+    let (temp, backend) = (Temp::new(), Backend::default());
+    always_down(&backend);
+    process(&backend, spooled(&temp), async |leg| offer(leg, 9).await);
+    process(&backend, spooled(&temp), async |leg| {
+        for _ in 0..5 {
+            flush(leg, &[]).await.unwrap_err();
+        }
+        assert_eq!(leg.ledger().buffered, 20, "one at a time");
+        backend.log().tried.clear();
+        backend.log().answers.clear();
+        flush(leg, &[]).await.unwrap();
+        assert_eq!((leg.ledger().exported, leg.ledger().buffered), (9 * 20, 0));
+    });
+    let log = backend.log();
+    let order: Vec<_> = log.tried.iter().map(|(id, _)| (id.instance, id.sequence, id.part)).collect();
+    assert!(order.is_sorted(), "{order:?}");
+    assert!(is_empty(&temp));
+}
+
 /// What can happen to a process and its backend.
 #[derive(Clone, Debug)]
 enum Step {
