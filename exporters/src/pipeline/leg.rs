@@ -266,8 +266,9 @@ impl Leg {
             false => work.make_room(),
         }
         work.requests.extend(request);
-        drop(work);
+        // Before anybody can send it.
         self.spool.iter().for_each(Spooling::begin);
+        drop(work);
         self.wake.notify_one();
     }
 

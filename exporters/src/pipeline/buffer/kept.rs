@@ -41,6 +41,15 @@ impl Buffer {
         }
     }
 
+    /// The oldest, where it is of an earlier process and came back.
+    pub(in crate::pipeline) fn pop_of_others(&mut self, instance: u128) -> Option<Waiting> {
+        let of_others = |line: &&mut Line| {
+            let id = line.waiting.front().and_then(|waiting| waiting.id.as_ref());
+            id.is_some_and(|id| id.instance != instance)
+        };
+        [&mut self.metrics, &mut self.spans].into_iter().find(of_others)?.pop(true)
+    }
+
     /// Has the latest that is on the disk, and as it was recorded, leave memory. Whether there was one.
     pub(super) fn evict(&mut self) -> bool {
         self.metrics.evict() || self.spans.evict()

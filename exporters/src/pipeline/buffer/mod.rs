@@ -234,7 +234,7 @@ impl Buffer {
 
     /// Makes so much room as `config` has it. What is on the disk leaves memory first.
     ///
-    /// Of snapshots that are as they were recorded and were not tried, the two oldest are merged as long as that helps. What was
+    /// Of snapshots that are as they were recorded and were not tried, the two oldest neighbours are merged as long as that helps. What was
     /// tried may be there already, by its name, or be at some exporters of a route. Nothing is lost but resolution in time;
     /// except that series which have ended may not make a snapshot larger than both `size` and the largest one there was. Then
     /// spans are given up.
@@ -256,11 +256,11 @@ impl Buffer {
 
     /// Merges two snapshots; series that have ended do not make it larger than `most`. Whether there were two.
     fn merge(&mut self, most: usize, sum: &mut Absorbed) -> bool {
-        let fixed = self.metrics.waiting.iter().take_while(|waiting| !waiting.is_untouched()).count();
-        if self.metrics.waiting.len() < fixed + 2 {
+        let waiting = self.metrics.waiting.iter().map(Waiting::is_untouched);
+        let Some(at) = waiting.clone().zip(waiting.skip(1)).position(|both| both == (true, true)) else {
             return false;
-        }
-        let (earlier, later) = (self.metrics.take(fixed), self.metrics.take(fixed));
+        };
+        let (earlier, later) = (self.metrics.take(at), self.metrics.take(at));
         let (Some(earlier), Some(later)) = (earlier, later) else { return false };
         let items = [earlier.len(), later.len()];
         let (earlier, mut later) = match (earlier.metrics(), later.metrics()) {
@@ -268,7 +268,7 @@ impl Buffer {
             (one, other) => {
                 let left = one.or(other).map(|left| Waiting::new(Signal::Metrics(left)));
                 sum.left_out += items.iter().sum::<usize>() - left.as_ref().map_or(0, Waiting::len);
-                left.into_iter().for_each(|left| self.metrics.insert(fixed, left));
+                left.into_iter().for_each(|left| self.metrics.insert(at, left));
                 return true;
             }
         };
@@ -278,15 +278,18 @@ impl Buffer {
         sum.left_out += absorbed.left_out;
         // As below.
         drop(earlier);
-        self.metrics.insert(fixed, Waiting::new(Signal::Metrics(later)));
+        self.metrics.insert(at, Waiting::new(Signal::Metrics(later)));
         true
     }
 
     /// Gives up spans, as many of a group as it takes. Whether there were any.
     fn overflow(&mut self, config: &BufferConfig, sum: &mut Absorbed) -> bool {
-        let Some(last) = self.spans.waiting.len().checked_sub(1) else { return false };
         let oldest = config.overflow == Overflow::DropOldest;
-        let at = if oldest { 0 } else { last };
+        // What is on the disk would come again.
+        let may = |group: &Waiting| matches!(group.kept, Kept::No);
+        let mut groups = self.spans.waiting.iter();
+        let at = if oldest { groups.position(may) } else { groups.rposition(may) };
+        let Some(at) = at else { return false };
         let too_large = self.memory().saturating_sub(config.max_memory as usize);
         let Some(group) = self.spans.take(at) else { return false };
         let each = group.memory.div_ceil(group.room()).max(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How full a buffer is to be when it is sent.
 const WANTED: f64 = 0.5;
 /// The most that the interval changes by at once, as a factor.
-const STEP: f64 = 2.0;
+const STEP: u32 = 2;
 
 /// How long what waits is to wait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +35,7 @@ impl Pace {
         };
         let Some(now) = self.interval(config) else { return };
         let wanted = waited.as_secs_f64() * WANTED / usage.max(f64::MIN_POSITIVE);
-        let (least, most) = (now.div_f64(STEP), now.mul_f64(STEP));
+        let (least, most) = (now / STEP, now.saturating_mul(STEP));
         let wanted = Duration::try_from_secs_f64(wanted).unwrap_or(most);
         self.adapted = Some(wanted.clamp(least, most).clamp(min, max));
     }
@@ -86,5 +86,18 @@ mod tests {
         let fixed = BufferConfig::default().with_flush_interval(s(7));
         pace.adapt(&fixed, s(7), 1.0);
         assert_eq!((pace.interval(&fixed), pace.interval(&config)), (Some(s(7)), Some(s(30))));
+    }
+
+    #[test]
+    fn the_longest_intervals_are_no_trouble() {
+        let longest = AdaptiveConfig::new(Duration::MAX, Duration::MAX);
+        for adaptive in [longest, AdaptiveConfig::new(s(1), Duration::MAX)] {
+            let config = BufferConfig::default().with_flush_interval(Duration::MAX).with_adaptive(adaptive);
+            for (waited, usage) in [(s(1), 0.0), (Duration::MAX, 0.5), (Duration::MAX, f64::INFINITY)] {
+                let mut pace = Pace::default();
+                pace.adapt(&config, waited, usage);
+                assert!(pace.interval(&config).unwrap() >= adaptive.min);
+            }
+        }
     }
 }

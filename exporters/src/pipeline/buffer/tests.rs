@@ -107,6 +107,21 @@ fn what_was_tried_or_mapped_is_merged_with_nothing() {
     }
 }
 
+/// A part that was not tried may come back before something that was written meanwhile.
+#[test]
+fn what_is_kept_is_merged_with_nothing() {
+    let mut buffer = with(&[&[(0, 1)]]);
+    buffer.begin_to_keep(id(7)).unwrap();
+    buffer.put_back(Waiting::new(metrics(&[(0, 10)])));
+    assert_eq!((buffer.shrink(&sized(1)), buffer.merge_all()), (absorbed(0, 0), absorbed(0, 0)));
+    for change in [100, 1000] {
+        buffer.push(metrics(&[(0, change)]));
+    }
+    assert_eq!(buffer.merge_all(), absorbed(1, 0));
+    let held: Vec<_> = buffer.metrics.waiting.iter().map(holds).collect();
+    assert_eq!(held, [vec![(0, 10)], vec![(0, 1)], vec![(0, 1100)]].map(Holds::Metrics));
+}
+
 #[test]
 fn snapshots_without_items_do_not_pile_up() {
     let mut buffer = with(&[&[] as &[_]; 10]);
@@ -138,6 +153,18 @@ fn where_memory_is_short_snapshots_are_merged_and_then_spans_are_given_up() {
         });
         assert_eq!(held.collect::<Vec<_>>(), left);
     }
+}
+
+#[test]
+fn what_is_not_in_memory_is_not_given_up() {
+    let mut buffer = with(&[&[(0, 1), (1, 2)]]);
+    buffer.push(spans(0..2));
+    let group = buffer.spans.take(0).unwrap();
+    buffer.spans.push(Waiting { held: Held::OnDisk(true), memory: 0, kept: Kept::Writing, ..group });
+    buffer.push(spans(2..4));
+    let tiny = BufferConfig { max_memory: 1, ..BufferConfig::default() };
+    assert_eq!(buffer.shrink(&tiny), absorbed(0, 2));
+    assert_eq!((buffer.spans.waiting.len(), buffer.spans.waiting[0].len()), (1, 2));
 }
 
 #[cfg(all(feature = "file", feature = "zstd"))]

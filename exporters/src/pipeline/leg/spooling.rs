@@ -59,7 +59,9 @@ impl Leg {
         let mut works = true;
         while coming.changed().await.is_ok() {
             let count = *coming.borrow_and_update();
-            while let Some((id, signal)) = self.begin_to_keep() {
+            // What comes meanwhile is not waited for.
+            for _ in 0..self.waiting() {
+                let Some((id, signal)) = self.begin_to_keep() else { break };
                 let written = spool.append(&Batch::new(id.clone(), signal)).await;
                 match &written {
                     Err(error) if works => {
@@ -78,6 +80,10 @@ impl Leg {
             }
             seen.send_replace(count);
         }
+    }
+
+    fn waiting(&self) -> usize {
+        self.work().buffer.len()
     }
 
     fn begin_to_keep(&self) -> Option<(BatchId, Signal)> {
@@ -102,6 +108,11 @@ impl Leg {
     pub(super) async fn send_left(&self, trouble: &mut Trouble) {
         let Some(Spooling { spool, .. }) = &self.spool else { return };
         while trouble.down.is_none() && !self.deadline.has_passed() {
+            let next = self.work().buffer.pop_of_others(self.instance);
+            if let Some(next) = next {
+                self.send(next, trouble).await;
+                continue;
+            }
             match spool.next_left().await {
                 Ok(None) => return,
                 Ok(Some((record, batch))) => {

@@ -217,6 +217,55 @@ fn it_stays_the_same_while_the_leg_runs() {
     });
 }
 
+/// Also after one of them could not be sent, and however many there are.
+#[test]
+fn what_earlier_processes_left_is_sent_in_order_and_is_not_all_had_in_memory() {
+    let (temp, backend) = (Temp::new(), Backend::default());
+    always_down(&backend);
+    process(&backend, spooled(&temp), async |leg| offer(leg, 9).await);
+    process(&backend, spooled(&temp), async |leg| {
+        for _ in 0..5 {
+            flush(leg, &[]).await.unwrap_err();
+        }
+        assert_eq!(leg.ledger().buffered, 20, "one at a time");
+        backend.log().tried.clear();
+        backend.log().answers.clear();
+        flush(leg, &[]).await.unwrap();
+        assert_eq!((leg.ledger().exported, leg.ledger().buffered), (9 * 20, 0));
+    });
+    let log = backend.log();
+    let order: Vec<_> = log.tried.iter().map(|(id, _)| (id.instance, id.sequence, id.part)).collect();
+    assert!(order.is_sorted(), "{order:?}");
+    assert!(is_empty(&temp));
+}
+
+/// Something comes faster than the disk takes it.
+#[test]
+fn a_disk_that_is_slow_does_not_keep_all_from_being_sent() {
+    let (temp, backend) = (Temp::new(), Backend::default());
+    process(&backend, spooled(&temp), async |leg| {
+        for _ in 0..3 {
+            leg.offer(&Arc::new(snapshot(items(1))));
+        }
+        let mut offered = 3;
+        let before = stats(leg).batches;
+        // Each time that one is written, another one comes.
+        let mut seen = before;
+        while backend.log().tried.is_empty() {
+            let now = stats(leg).batches;
+            if now > seen {
+                seen = now;
+                offered += 1;
+                leg.offer(&Arc::new(snapshot(items(1))));
+            }
+            assert!(offered < 100, "nothing is sent");
+            yield_now().await;
+        }
+        flush(leg, &[]).await.unwrap();
+        assert_eq!(leg.ledger().exported, offered);
+    });
+}
+
 /// What can happen to a process and its backend.
 #[derive(Clone, Debug)]
 enum Step {
