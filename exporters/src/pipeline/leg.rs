@@ -225,8 +225,8 @@ impl Leg {
             work.buffer.push(Signal::Spans(spans.clone()));
         }
         work.make_room();
-        drop(work);
         self.spool.iter().for_each(Spooling::begin);
+        drop(work);
         self.wake.notify_one();
     }
 
