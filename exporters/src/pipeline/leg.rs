@@ -15,7 +15,7 @@ use crate::{
     mapping::{Mapped, Mapper},
     model::Absorbed,
 };
-use spooling::Spooling;
+use spooling::{Spooling, may_be_there};
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime},
@@ -349,19 +349,24 @@ impl Leg {
     /// Sends something that waited; what is done is kept no longer.
     async fn send(&self, waiting: Waiting, trouble: &mut Trouble) {
         let kept = waiting.kept.clone();
-        self.send_parts(waiting, trouble).await;
+        match self.signal_of(&waiting).await {
+            Ok(signal) => self.send_parts(waiting, signal, trouble).await,
+            Err(error) => {
+                let may_be_there = may_be_there(&error);
+                self.lose(waiting.len(), DropReason::Lost, error, trouble);
+                if may_be_there {
+                    return;
+                }
+            }
+        }
         self.release(kept).await;
     }
 
     /// Sends it in as many batches as it takes.
-    async fn send_parts(&self, mut waiting: Waiting, trouble: &mut Trouble) {
+    async fn send_parts(&self, mut waiting: Waiting, signal: Signal, trouble: &mut Trouble) {
         let was_tried = waiting.id.is_some();
         let id = waiting.id.take().unwrap_or_else(|| self.next_id());
         let items = waiting.len();
-        let signal = match self.signal_of(&waiting).await {
-            Ok(signal) => signal,
-            Err(error) => return self.lose(items, DropReason::Lost, error, trouble),
-        };
         let capability = match quietly(|| self.exporter.capability()) {
             Ok(capability) => capability,
             Err(panicked) => return self.lose(items, DropReason::Panicked, panicked.into(), trouble),

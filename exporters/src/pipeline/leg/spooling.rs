@@ -2,7 +2,7 @@
 
 use super::{Kept, Leg, Trouble, Waiting};
 use crate::{Batch, BatchId, Error, ErrorKind, Result, Signal, foreign::tell, spool::Spool};
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// How long the end of a leg may wait for the disk, when there is no more time to send.
@@ -148,6 +148,13 @@ impl Leg {
             spooling.spool.done(record).await;
         }
     }
+}
+
+/// Whether what could not be read may be there for a later process, such as where this one has too many files open.
+pub(super) fn may_be_there(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    let gone = [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof];
+    cause.is_some_and(|cause| !gone.contains(&cause.kind()))
 }
 
 #[cfg(all(test, feature = "file"))]

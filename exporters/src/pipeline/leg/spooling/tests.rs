@@ -191,6 +191,35 @@ fn what_is_taken_from_the_disk_is_lost_and_counted_and_nothing_else() {
     });
 }
 
+/// As where the process has too many files open.
+#[test]
+fn what_cannot_be_read_at_the_moment_is_left_to_a_later_process() {
+    let (temp, backend) = (Temp::new(), Backend::default());
+    always_down(&backend);
+    let spool = temp.0.join("leg");
+    let aside = temp.0.join("aside");
+    let segment = process(&backend, spooled(&temp).with_size(10), async |leg| {
+        flush(leg, &items(20)).await.unwrap_err();
+        offer(leg, 5).await;
+        let mut files = fs::read_dir(&spool).unwrap().map(|entry| entry.unwrap().path());
+        let segment =
+            files.find(|path| path.extension().is_some_and(|extension| extension == "spool")).unwrap();
+        fs::rename(&segment, &aside).unwrap();
+        // A link is not followed, but could be deleted.
+        std::os::unix::fs::symlink(&aside, &segment).unwrap();
+        backend.log().answers.clear();
+        assert!(flush(leg, &[]).await.is_err());
+        let ledger = leg.ledger();
+        assert!(ledger.is_balanced() && ledger.dropped.of(DropReason::Lost) >= 4 * 20, "{ledger:?}");
+        segment
+    });
+    assert!(segment.is_symlink());
+    fs::rename(&aside, &segment).unwrap();
+    process(&backend, spooled(&temp), async |leg| flush(leg, &[]).await.unwrap());
+    assert!(sums(&backend.log().taken).values().all(|sum| *sum >= 6));
+    assert!(is_empty(&temp));
+}
+
 #[test]
 fn a_spool_that_cannot_be_had_is_refused_with_its_place() {
     let temp = Temp::new();
