@@ -160,6 +160,16 @@ impl LegConfig {
                 entry.put(key, node);
             }
         }
+        for name in ["flush_interval", "flush_interval_seconds"] {
+            let within = entry.find(&["buffer"]).and_then(|buffer| buffer.take(name));
+            if let Some((key, node)) = within {
+                if entry.has(name) {
+                    let twice = Wrong::new("this setting is given twice: beside `buffer` and in it");
+                    return Err(at(twice.within(name).at(&key.origin)));
+                }
+                entry.put(key, node);
+            }
+        }
         let fallback = entry.find(&["resilience"]).and_then(|resilience| resilience.take("fallback"));
         let fallback = fallback.filter(|(_, entry)| !entry.is_null());
         let origins: BTreeMap<String, Origin> = entry.origins();
@@ -175,11 +185,6 @@ impl LegConfig {
         if leg.batch_size == 0 {
             let error = Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1");
             return Err(placed(error, "batch_size", origin_of("batch_size")));
-        }
-        if leg.flush_interval.is_some() && leg.buffer.flush_interval.is_some() {
-            let twice = "this setting is given twice: beside `buffer` and in it";
-            let error = Error::new(ErrorKind::ConfigInvalid, twice);
-            return Err(placed(error, "flush_interval", origin_of("flush_interval")));
         }
         if let Err(error) = leg.buffer.check() {
             return Err(error.placed(&format!("{path}.buffer"), origin_of("buffer").place()));

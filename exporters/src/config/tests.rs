@@ -95,7 +95,12 @@ fn a_variable_is_over_the_file_by_whichever_name() {
         config.legs.iter().filter_map(|(leg, ..)| leg.flush_interval).collect::<Vec<_>>()
     };
     let seven = [Duration::from_secs(7)];
-    for file in ["flush_interval: 5s", "flush_interval_seconds: 5", "config: { flush_interval_seconds: 5 }"] {
+    for file in [
+        "flush_interval: 5s",
+        "flush_interval_seconds: 5",
+        "config: { flush_interval_seconds: 5 }",
+        "buffer: { flush_interval: 5s }",
+    ] {
         let text = format!("exporters: [{{ type: memory, {file} }}]");
         for variable in ["PROFILING_MEMORY_FLUSH_INTERVAL", "PROFILING_MEMORY_FLUSH_INTERVAL_SECONDS"] {
             assert_eq!(waits(&text, variable), seven, "{variable} over {file}");

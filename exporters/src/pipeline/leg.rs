@@ -174,7 +174,7 @@ impl Leg {
             memory: buffer.memory() as u64,
             max_memory: config.max_memory,
             usage: buffer.usage(config),
-            groups: buffer.len(),
+            groups: buffer.lens().iter().sum(),
             merged: ledger.merged,
             overflowed: ledger.dropped.of(DropReason::Overflow),
             flushes: flushes.count,
@@ -284,7 +284,7 @@ impl Leg {
             let Some((waiting, requests)) = self.work().begin(last.elapsed()) else { continue };
             last = Instant::now();
             self.send_all(waiting, &mut trouble).await;
-            if waiting > 0 {
+            if waiting != [0, 0] {
                 self.work().flushes.add(last.elapsed());
             }
             // Everyone who asks is told.
@@ -320,7 +320,7 @@ impl Leg {
     }
 
     /// Sends so much of what waits, the oldest first, until something can't go.
-    async fn send_all(&self, waiting: usize, trouble: &mut Trouble) {
+    async fn send_all(&self, waiting: [usize; 2], trouble: &mut Trouble) {
         trouble.down = self.work().left_alone();
         if trouble.down.is_some() {
             return self.work().held_up = true;
@@ -328,12 +328,15 @@ impl Leg {
         trouble.partly = None;
         self.settle_spool().await;
         self.send_left(trouble).await;
-        for _ in 0..waiting {
-            if trouble.down.is_some() {
-                break;
+        // Metrics that come meanwhile do not go before spans that were there.
+        for (spans, waiting) in [false, true].into_iter().zip(waiting) {
+            for _ in 0..waiting {
+                if trouble.down.is_some() {
+                    break;
+                }
+                let Some(next) = self.work().next(spans, &self.deadline) else { break };
+                self.send(next, trouble).await;
             }
-            let Some(next) = self.work().next(&self.deadline) else { break };
-            self.send(next, trouble).await;
         }
         let (down, partly) = (trouble.down.clone(), trouble.partly.take());
         trouble.voice.speak(&self.name, down.is_none() && partly.is_none());
@@ -525,7 +528,7 @@ impl Flushes {
 
 impl Work {
     /// If it is time to send: how much waits, and who asked.
-    fn begin(&mut self, since: Duration) -> Option<(usize, Vec<Request>)> {
+    fn begin(&mut self, since: Duration) -> Option<([usize; 2], Vec<Request>)> {
         self.called = false;
         let config = &self.options.buffer;
         // A backend that is down is not asked more often because much waits for it.
@@ -540,17 +543,17 @@ impl Work {
             self.pace.adapt(config, since, self.buffer.usage(config));
         }
         self.held_up = true;
-        Some((self.buffer.len(), std::mem::take(&mut self.requests)))
+        Some((self.buffer.lens(), std::mem::take(&mut self.requests)))
     }
 
-    /// The oldest that waits. When there is no more time, all of it in one: what is put aside takes a while each; and nothing that
+    /// The oldest of metrics or spans that waits. When there is no more time, all of it in one: what is put aside takes a while each; and nothing that
     /// is kept.
-    fn next(&mut self, deadline: &Deadline) -> Option<Waiting> {
+    fn next(&mut self, spans: bool, deadline: &Deadline) -> Option<Waiting> {
         if deadline.has_passed() {
             let absorbed = self.buffer.merge_all();
             self.absorbed(absorbed);
         }
-        self.buffer.pop(!deadline.has_passed())
+        self.buffer.pop(spans, !deadline.has_passed())
     }
 
     /// How long the backend is to be left alone.

@@ -134,7 +134,7 @@ struct TakesSome {
     all: bool,
 }
 exporter!(TakesSome, self, batch => {
-    if !self.all && RandomState::new().hash_one(()) % 2 == 0 {
+    if !self.all && RandomState::new().hash_one(()).is_multiple_of(2) {
         return Err(Error::new(ErrorKind::Unavailable, "as the test has it"));
     }
     say(format_args!("took {} {}", batch.id(), calls::changes([&batch], "work").0));

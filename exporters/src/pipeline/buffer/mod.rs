@@ -169,9 +169,9 @@ pub(super) struct Compressed {
 }
 
 impl Buffer {
-    /// How many snapshots and groups of spans wait.
-    pub(super) fn len(&self) -> usize {
-        self.metrics.waiting.len() + self.spans.waiting.len()
+    /// How many snapshots wait, and how many groups of spans.
+    pub(super) fn lens(&self) -> [usize; 2] {
+        [&self.metrics, &self.spans].map(|line| line.waiting.len())
     }
 
     /// How many items wait; a snapshot without any counts as one.
@@ -227,9 +227,10 @@ impl Buffer {
         }
     }
 
-    /// The oldest goes, metrics first; of what is on the disk none, unless `also_kept`.
-    pub(super) fn pop(&mut self, also_kept: bool) -> Option<Waiting> {
-        self.metrics.pop(also_kept).or_else(|| self.spans.pop(also_kept))
+    /// The oldest goes, of metrics or of spans; of what is on the disk none, unless `also_kept`.
+    pub(super) fn pop(&mut self, spans: bool, also_kept: bool) -> Option<Waiting> {
+        let line = if spans { &mut self.spans } else { &mut self.metrics };
+        line.pop(also_kept)
     }
 
     /// Makes so much room as `config` has it. What is on the disk leaves memory first.

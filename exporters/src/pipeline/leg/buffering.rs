@@ -103,6 +103,26 @@ fn a_backend_that_is_down_is_not_asked_more_often() {
 }
 
 #[test]
+fn spans_do_not_wait_for_metrics_that_came_later() {
+    use crate::layers::script::{Answer, Script, paused};
+    paused(async {
+        let script = Script::new([Answer::Slow(SECOND)]);
+        let leg = Arc::new(Leg::new(script.exporter(), "leg", LegOptions::default(), 1));
+        tokio::spawn(leg.clone().run());
+        let spans = Arc::new([crate::model::sample::span(1)].into_iter().collect());
+        leg.offer(&many());
+        leg.offer_spans(&spans, 3);
+        until(|| !script.attempts().is_empty()).await;
+        leg.offer(&many());
+        tokio::time::sleep(2 * SECOND).await;
+        let kinds: Vec<_> = script.batches().iter().map(|batch| batch.spans().is_some()).collect();
+        assert_eq!(kinds, [false, true, false]);
+        let ledger = leg.ledger();
+        assert_eq!((ledger.accepted, ledger.exported, ledger.dropped.total()), (1004, 1001, 3));
+    });
+}
+
+#[test]
 fn settings_hold_from_the_next_moment_on() {
     let buffer = BufferConfig::default().with_flush_interval(3600 * SECOND);
     with_leg(&Backend::default(), with(buffer), async |leg| {

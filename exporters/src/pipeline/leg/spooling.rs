@@ -83,7 +83,7 @@ impl Leg {
     }
 
     fn waiting(&self) -> usize {
-        self.work().buffer.len()
+        self.work().buffer.lens().iter().sum()
     }
 
     fn begin_to_keep(&self) -> Option<(BatchId, Signal)> {
@@ -157,5 +157,6 @@ pub(super) fn may_be_there(error: &Error) -> bool {
     cause.is_some_and(|cause| !gone.contains(&cause.kind()))
 }
 
-#[cfg(all(test, feature = "file"))]
+#[cfg(test)]
+#[cfg(feature = "file")]
 mod tests;

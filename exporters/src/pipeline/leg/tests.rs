@@ -358,7 +358,7 @@ fn labels_are_added_to_what_the_exporter_asks_for() {
     let leg =
         Leg::new(AnyExporter::new(Backend::default()), "leg", LegOptions::default().with_mapping(labels), 1);
     leg.offer(&Arc::new(snapshot(items(5))));
-    let Signal::Metrics(waiting) = leg.work().buffer.pop(true).unwrap().signal().unwrap() else {
+    let Signal::Metrics(waiting) = leg.work().buffer.pop(false, true).unwrap().signal().unwrap() else {
         unreachable!()
     };
     let (metrics, mapped) = leg.mapped(waiting, Some(Box::leak(Box::new(asked_for)))).unwrap();
