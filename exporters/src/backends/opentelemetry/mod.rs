@@ -174,6 +174,19 @@ impl OpenTelemetryExporter {
     }
 }
 
+/// A batch as it is sent with default settings, for benchmarks.
+///
+/// # Errors
+/// None: there is no limit.
+pub fn encoded(batch: &Batch, protocol: OtlpProtocol) -> Result<Vec<u8>> {
+    let (style, resource) = (Style::default(), Resource::default());
+    let written = match protocol {
+        OtlpProtocol::HttpJson => wire::write::<json::JsonForm>(batch, &style, &resource, usize::MAX)?,
+        _ => wire::write::<protobuf::Protobuf>(batch, &style, &resource, usize::MAX)?,
+    };
+    Ok(written.body)
+}
+
 fn style(config: &OpenTelemetryConfig) -> Style {
     let more = config.resource_attributes.iter().map(|(key, text)| KeyValue::new(key.clone(), text.clone()));
     let service = config.service().into_iter().map(|(key, text)| KeyValue::new(key, text.to_owned()));
