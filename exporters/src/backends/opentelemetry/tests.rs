@@ -143,7 +143,6 @@ fn settings_that_make_no_sense_are_refused() {
             "already",
         ),
         (OpenTelemetryConfig { endpoint: endpoint("http://h:14268/api/traces"), ..base() }, "http://h:4318"),
-        (OpenTelemetryConfig { protocol: Some(OtlpProtocol::Grpc), ..base() }, "http/protobuf"),
     ] {
         let error = OpenTelemetryExporter::new(config).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
