@@ -24,6 +24,8 @@ use std::borrow::Cow;
 pub use crate::config::fuzz;
 
 /// For fuzzing: a record, read and written again.
+#[cfg(feature = "opentelemetry")]
+pub use crate::backends::opentelemetry::encoded as otlp;
 #[cfg(feature = "file")]
 pub use crate::encode::record_again;
 

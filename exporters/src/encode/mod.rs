@@ -3,6 +3,8 @@
 mod compress;
 mod csv;
 mod document;
+#[cfg(feature = "opentelemetry")]
+mod fields;
 mod json;
 #[cfg(feature = "messagepack")]
 mod messagepack;
@@ -18,7 +20,11 @@ pub use compress::Compression;
 pub use record::again as record_again;
 pub(crate) use time::Rfc3339;
 #[cfg(feature = "opentelemetry")]
-pub(crate) use {document::Sink, json::Json};
+pub(crate) use {
+    document::Sink,
+    fields::{Field, Fields},
+    json::Json,
+};
 
 use crate::{Batch, Error, ErrorKind, Payload, Result};
 use serde::Deserialize;

@@ -184,16 +184,27 @@ impl Auth {
         Ok(())
     }
 
-    /// Reads again what came from files; tells whether anything is another one now.
-    pub(crate) fn refresh(&self) -> bool {
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let scheme = match &self.scheme {
             Scheme::ApiKey(_, secret) | Scheme::Bearer(secret) | Scheme::Basic(_, Some(secret)) => {
                 Some(secret)
             }
             Scheme::None | Scheme::Basic(_, None) => None,
         };
-        let secrets = scheme.into_iter().chain(self.headers.iter().map(|(_, secret)| secret));
-        secrets.fold(false, |changed, secret| {
+        scheme.into_iter().chain(self.headers.iter().map(|(_, secret)| secret))
+    }
+
+    /// A text in which none of them is shown.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn hide(&self, text: &str) -> String {
+        self.secrets().fold(text.to_owned(), |text, secret| {
+            secret.expose(|secret| if secret.is_empty() { text.clone() } else { text.replace(secret, "…") })
+        })
+    }
+
+    /// Reads again what came from files; tells whether anything is another one now.
+    pub(crate) fn refresh(&self) -> bool {
+        self.secrets().fold(false, |changed, secret| {
             changed
                 | secret.refresh().unwrap_or_else(|error| {
                     tell!(%error, "a refused secret could not be read again");

@@ -26,12 +26,12 @@ use tokio::{
 };
 
 /// The most that is read of an answer, and the most that is made of it by decompression.
-const LARGEST_ANSWER: usize = 64 * 1024;
+pub(super) const LARGEST_ANSWER: usize = 64 * 1024;
 /// Shorter than what servers and load balancers usually grant (60 s), so that it is us who close an idle connection.
 const IDLE: Duration = Duration::from_secs(55);
 /// Pools kept; whoever exports from more runtimes than that opens connections more often.
 const POOLS: usize = 8;
-const WHO: &str = concat!("exporters/", env!("CARGO_PKG_VERSION"));
+pub(super) const WHO: &str = concat!("exporters/", env!("CARGO_PKG_VERSION"));
 
 /// How to reach a backend.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +82,12 @@ impl Answer {
 
 /// Sends requests, each within one deadline. Follows no redirect, heeds no proxy of the environment, repeats nothing.
 pub(crate) struct Client {
-    timeout: Duration,
-    connect_timeout: Duration,
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
     tls: rustls::ClientConfig,
+    /// HTTP/2, and nothing else.
+    #[cfg(feature = "opentelemetry")]
+    http2: bool,
     https: bool,
     proxy: Option<reqwest::Proxy>,
     local_address: Option<IpAddr>,
@@ -116,11 +119,23 @@ impl Client {
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
             tls,
+            #[cfg(feature = "opentelemetry")]
+            http2: false,
             https,
             proxy: proxy.transpose()?,
             local_address: options.local_address,
             pools: Mutex::default(),
         };
+        client.build()?;
+        Ok(client)
+    }
+
+    /// The same, for calls of gRPC.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn of_grpc(https: bool, options: Options<'_>) -> Result<Self> {
+        let mut client = Self::new(https, options)?;
+        client.tls.alpn_protocols = vec![b"h2".to_vec()];
+        client.http2 = true;
         client.build()?;
         Ok(client)
     }
@@ -135,8 +150,11 @@ impl Client {
             .no_proxy()
             .local_address(self.local_address)
             .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(IDLE)
-            .http1_only();
+            .pool_idle_timeout(IDLE);
+        #[cfg(not(feature = "opentelemetry"))]
+        let builder = builder.http1_only();
+        #[cfg(feature = "opentelemetry")]
+        let builder = if self.http2 { builder.http2_prior_knowledge() } else { builder.http1_only() };
         let builder = match &self.proxy {
             Some(proxy) => builder.proxy(proxy.clone()),
             None => builder,
@@ -148,7 +166,7 @@ impl Client {
     }
 
     /// The connections of the runtime we are in.
-    fn pool(&self) -> Result<reqwest::Client> {
+    pub(super) fn pool(&self) -> Result<reqwest::Client> {
         let runtime = Handle::try_current().map_err(|_| {
             Error::new(
                 ErrorKind::Unexpected,
@@ -220,7 +238,7 @@ async fn read(mut response: reqwest::Response) -> reqwest::Result<Bytes> {
 }
 
 /// As much as there is of it: it may have been cut.
-fn decompressed(body: &[u8]) -> Bytes {
+pub(super) fn decompressed(body: &[u8]) -> Bytes {
     let mut text = Vec::new();
     // What was read before an error stays.
     let _ = GzDecoder::new(body).take(LARGEST_ANSWER as u64).read_to_end(&mut text);

@@ -3,6 +3,8 @@
 mod auth;
 mod config;
 mod failure;
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod grpc;
 mod http;
 mod status;
 mod tls;

@@ -1,6 +1,7 @@
 //! What the OpenTelemetry exporter sends, read by others: the generated decoder of another project, and real receivers.
 
 mod answers;
+mod grpc;
 mod random;
 mod receivers;
 mod rows;

@@ -19,6 +19,7 @@ use tests::{Process, data, free_port, http, otlp::Request, program, until};
 /// A receiver that is asked over HTTP what it was sent: Datadog's agent for tests, whose decoder is Google's.
 struct Agent {
     address: SocketAddr,
+    grpc: SocketAddr,
     _process: Process,
 }
 
@@ -34,12 +35,17 @@ impl Agent {
             command.arg("--snapshot-dir").arg(directory).stdout(Stdio::null());
             command
         });
+        until("the agent takes gRPC", || match std::net::TcpStream::connect(grpc) {
+            Ok(_) => Ok(()),
+            Err(_) if !process.is_running() => panic!("it does not start: {}", process.stderr()),
+            Err(error) => Err(error.to_string()),
+        });
         until("the agent listens", || match http::get(address, "/test/session/clear", &[]) {
             Ok(answer) if answer.status == 200 => Ok(()),
             _ if !process.is_running() => panic!("it does not start: {}", process.stderr()),
             other => Err(format!("{other:?}")),
         });
-        Some(Self { address, _process: process })
+        Some(Self { address, grpc, _process: process })
     }
 
     /// What it was sent since it was asked last.
@@ -120,11 +126,16 @@ fn another_decoder_finds_every_span_and_every_bucket() {
     let mut compared = 0;
     for (at, batch) in snapshots.chain(spans).enumerate() {
         let delta = at % 2 > 0;
+        let protocol = match at % 5 {
+            0 => OtlpProtocol::HttpJson,
+            1 | 2 => OtlpProtocol::Grpc,
+            _ => OtlpProtocol::HttpProtobuf,
+        };
         let exporter = OpenTelemetryExporter::new(OpenTelemetryConfig {
             compression: Some(Compression::Gzip),
-            protocol: (at % 5 == 0).then_some(OtlpProtocol::HttpJson),
+            protocol: Some(protocol),
             temporality: delta.then_some(Temporality::Delta),
-            ..config(agent.address)
+            ..config(if protocol == OtlpProtocol::Grpc { agent.grpc } else { agent.address })
         });
         export(&exporter.unwrap(), batch.clone()).unwrap();
         let expected = rows::expected(&batch, Sent { delta });
@@ -140,6 +151,7 @@ fn another_decoder_finds_every_span_and_every_bucket() {
 /// A collector that prints what it was sent.
 struct Rotel {
     address: SocketAddr,
+    grpc: SocketAddr,
     process: Process,
 }
 
@@ -163,7 +175,7 @@ impl Rotel {
             Err(_) if !process.is_running() => panic!("it does not start: {}", process.stderr()),
             Err(error) => Err(error.to_string()),
         });
-        Some(Self { address, process })
+        Some(Self { address, grpc, process })
     }
 
     /// What it printed, once this is in it.
@@ -174,8 +186,10 @@ impl Rotel {
         })
     }
 
-    fn exporter(&self) -> OpenTelemetryExporter {
-        let mut config = config(self.address);
+    fn exporter(&self, protocol: OtlpProtocol) -> OpenTelemetryExporter {
+        let grpc = protocol == OtlpProtocol::Grpc;
+        let mut config = config(if grpc { self.grpc } else { self.address });
+        config.protocol = Some(protocol);
         config.compression = Some(Compression::Gzip);
         config.service_name = Some("checkout".into());
         OpenTelemetryExporter::new(config).unwrap()
@@ -184,6 +198,15 @@ impl Rotel {
 
 #[test]
 fn a_collector_prints_the_spans_it_is_sent() {
+    prints_the_spans(OtlpProtocol::HttpProtobuf);
+}
+
+#[test]
+fn a_collector_prints_the_spans_it_is_sent_over_grpc() {
+    prints_the_spans(OtlpProtocol::Grpc);
+}
+
+fn prints_the_spans(protocol: OtlpProtocol) {
     let Some(rotel) = Rotel::start() else { return };
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let span = |at: u8| Span {
@@ -204,9 +227,8 @@ fn a_collector_prints_the_spans_it_is_sent() {
         scope: std::sync::Arc::new(exporters::Scope { name: "shop".into(), version: "1.0".into() }),
     };
     let spans: Vec<_> = (1..=100).map(span).collect();
-    let receipt =
-        export(&rotel.exporter(), batch(Signal::Spans(std::sync::Arc::new(spans.into_iter().collect()))))
-            .unwrap();
+    let spans = Signal::Spans(std::sync::Arc::new(spans.into_iter().collect()));
+    let receipt = export(&rotel.exporter(protocol), batch(spans)).unwrap();
     assert_eq!((receipt.accepted, receipt.rejected), (100, 0));
     let printed = rotel.printed("Span #99\n");
     let lines: Vec<&str> = printed.lines().map(str::trim).collect();
@@ -234,7 +256,7 @@ fn a_collector_prints_the_buckets_it_is_sent() {
         data::metric("calls", "{call}", data::counter(vec![data::point([], Number::U64(8))])),
         data::metric("duration", "s", of(histogram.clone())),
     ];
-    let receipt = export(&rotel.exporter(), metrics(data::snapshot(all))).unwrap();
+    let receipt = export(&rotel.exporter(OtlpProtocol::HttpProtobuf), metrics(data::snapshot(all))).unwrap();
     assert_eq!((receipt.accepted, receipt.rejected), (2, 0));
     let printed = rotel.printed("Bucket (");
     // Our bounds, from our own arithmetic, beside those that the collector made of scale and index.

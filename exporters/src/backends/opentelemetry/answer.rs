@@ -1,5 +1,7 @@
 //! What a receiver says of a request that it took: how many items of it it refused, and why.
 
+use crate::encode::{Field, Fields};
+
 /// `partial_success` of an `Export…ServiceResponse`.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct PartialSuccess {
@@ -40,8 +42,8 @@ fn of_json(body: &[u8]) -> Option<PartialSuccess> {
 
 fn of_protobuf(body: &[u8]) -> Option<PartialSuccess> {
     let mut answer = PartialSuccess::default();
-    for partial in Fields(body).filter_map(|(number, field)| field.bytes().filter(|_| number == 1)) {
-        for (number, field) in Fields(partial) {
+    for partial in Fields::of(body).filter_map(|(number, field)| field.bytes().filter(|_| number == 1)) {
+        for (number, field) in Fields::of(partial) {
             match (number, field) {
                 (1, Field::Number(rejected)) => answer.rejected = i64::try_from(rejected).ok()? as u64,
                 (2, Field::Bytes(message)) => {
@@ -52,66 +54,6 @@ fn of_protobuf(body: &[u8]) -> Option<PartialSuccess> {
         }
     }
     Some(answer)
-}
-
-/// The value of a field.
-enum Field<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    /// Of a fixed size.
-    Other,
-}
-
-impl<'a> Field<'a> {
-    fn bytes(self) -> Option<&'a [u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Number(_) | Self::Other => None,
-        }
-    }
-}
-
-/// The fields of a message, with their numbers, up to what is none.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = (u64, Field<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let key = self.varint()?;
-        let field = match key & 7 {
-            0 => Field::Number(self.varint()?),
-            1 => self.take(8).map(|_| Field::Other)?,
-            2 => {
-                let len = self.varint()?;
-                Field::Bytes(self.take(usize::try_from(len).ok()?)?)
-            }
-            5 => self.take(4).map(|_| Field::Other)?,
-            _ => return None,
-        };
-        Some((key >> 3, field))
-    }
 }
 
 #[cfg(test)]

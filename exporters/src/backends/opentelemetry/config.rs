@@ -120,7 +120,7 @@ pub enum OtlpProtocol {
     /// JSON over HTTP.
     #[serde(rename = "http/json")]
     HttpJson,
-    /// gRPC, which is not here: it is refused, with what there is.
+    /// Protobuf over gRPC. The endpoint has no path of a signal; by default it is `http://localhost:4317`.
     #[serde(rename = "grpc")]
     Grpc,
 }
@@ -269,6 +269,7 @@ impl OpenTelemetryConfig {
         [
             OfSignal {
                 path: "v1/traces",
+                method: "opentelemetry.proto.collector.trace.v1.TraceService/Export",
                 setting: "traces_endpoint",
                 endpoint: self.traces_endpoint.as_ref(),
                 protocol: self.traces_protocol.or(self.protocol).unwrap_or_default(),
@@ -279,6 +280,7 @@ impl OpenTelemetryConfig {
             },
             OfSignal {
                 path: "v1/metrics",
+                method: "opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
                 setting: "metrics_endpoint",
                 endpoint: self.metrics_endpoint.as_ref(),
                 protocol: self.metrics_protocol.or(self.protocol).unwrap_or_default(),
@@ -303,6 +305,8 @@ fn or_whole<'a>(
 pub(super) struct OfSignal<'a> {
     /// Added to the endpoint of all signals.
     pub(super) path: &'static str,
+    /// The same where the protocol is gRPC.
+    pub(super) method: &'static str,
     /// Its own endpoint is called.
     pub(super) setting: &'static str,
     pub(super) endpoint: Option<&'a Endpoint>,

@@ -141,7 +141,7 @@ impl Format for JsonForm {
             if span.parent_id != [0; 8] {
                 out.hex("parentSpanId", &span.parent_id);
             }
-            out.text("name", &[prefix, &span.name].concat());
+            out.name(prefix, &span.name);
             out.integer("kind", kind(span.kind).into());
             out.long("startTimeUnixNano", start);
             out.long("endTimeUnixNano", end);
@@ -313,6 +313,19 @@ impl JsonForm {
             self.json().key(key);
             self.json().text(text);
         }
+    }
+
+    /// A name of two parts.
+    fn name(&mut self, prefix: &str, name: &str) {
+        if prefix.is_empty() {
+            return self.text("name", name);
+        }
+        self.text("name", prefix);
+        // The second part goes on where the first one would have ended.
+        self.0.pop();
+        let quote = self.0.len();
+        self.json().text(name);
+        self.0.remove(quote);
     }
 
     fn hex(&mut self, key: &'static str, bytes: &[u8]) {

@@ -18,7 +18,7 @@ use crate::{
     KeyValue, Receipt, Result, RetryLayer, Settings,
     exporter::LastOutcome,
     foreign::{quietly, tell},
-    transport::{Shorthand, Statuses, transmit::payload_headers},
+    transport::{Shorthand, transmit::payload_headers},
 };
 use answer::{PartialSuccess, partial_success};
 use std::{
@@ -28,7 +28,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
-use target::Target;
+use target::{Taken, Target};
 use wire::{Style, Written};
 
 /// What the variables of an exporter begin with that is made of them alone.
@@ -51,7 +51,7 @@ fn read(mut settings: Settings) -> Result<OpenTelemetryConfig> {
     Ok(config)
 }
 
-/// Sends each batch in a request of its own: metrics and spans, over HTTP, as protobuf or JSON.
+/// Sends each batch in a request of its own: metrics and spans, over HTTP as protobuf or JSON, or over gRPC.
 ///
 /// ```
 /// use exporters::{OpenTelemetryConfig, OpenTelemetryExporter};
@@ -79,6 +79,10 @@ fn read(mut settings: Settings) -> Result<OpenTelemetryConfig> {
 /// | none in time | [`Timeout`](ErrorKind::Timeout) |
 /// | none, also because the certificate is not one to trust | [`Unavailable`](ErrorKind::Unavailable) |
 ///
+/// Over gRPC, the statuses that may be sent again are those that OTLP names; `RESOURCE_EXHAUSTED` only with a `RetryInfo`, whose delay
+/// is heeded, or as [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it says so. Nothing of an answer goes into an error; what a
+/// receiver says of a request that it took is told as a warning, under the `tracing` target `exporters`, once.
+///
 /// Items that OTLP has no form for, such as one whose value is not a finite number or a span without identity, are left out and
 /// counted as rejected.
 #[doc(alias = "OtlpExporter")]
@@ -87,7 +91,6 @@ pub struct OpenTelemetryExporter {
     style: Style,
     traces: Target,
     metrics: Target,
-    statuses: Statuses,
     last: LastOutcome,
     /// What a receiver had to say last; it is told once.
     said: Mutex<String>,
@@ -113,7 +116,6 @@ impl OpenTelemetryExporter {
             style: style(&config),
             traces,
             metrics,
-            statuses: Statuses::retried(&config::RETRIED[..]),
             last: LastOutcome::default(),
             said: Mutex::default(),
             shut_down: AtomicBool::new(false),
@@ -137,29 +139,44 @@ impl OpenTelemetryExporter {
 
     /// Where a batch goes, and the media type and bytes of what is sent of it.
     fn write(&self, batch: &Batch) -> Result<(&Target, &'static str, Written)> {
-        let resource = batch.resource();
         let target = if batch.metrics().is_some() { &self.metrics } else { &self.traces };
         let limit = self.config.max_body.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let (media_type, written) = match target.protocol {
             OtlpProtocol::HttpJson => {
-                ("application/json", wire::write::<json::JsonForm>(batch, &self.style, resource, limit)?)
+                ("application/json", wire::write::<json::JsonForm>(batch, &self.style, limit)?)
             }
-            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => (
-                "application/x-protobuf",
-                wire::write::<protobuf::Protobuf>(batch, &self.style, resource, limit)?,
-            ),
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => {
+                ("application/x-protobuf", wire::write::<protobuf::Protobuf>(batch, &self.style, limit)?)
+            }
         };
         Ok((target, media_type, written))
     }
 
-    /// A warning with which nothing was refused; what was is told by whoever reads the receipt.
-    fn warn(&self, said: &PartialSuccess) {
+    /// In the receiver's words, without ours that are secret.
+    fn warn(&self, said: &PartialSuccess, target: &Target) {
         let mut last = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if !said.message.is_empty() && *last != said.message {
-            tell!(message = said.message, rejected = said.rejected, "the receiver has something to say");
+            tell!(
+                message = target.hide(&said.message),
+                rejected = said.rejected,
+                "the receiver has something to say"
+            );
             last.clone_from(&said.message);
         }
     }
+}
+
+/// A batch as it is sent with default settings, for benchmarks.
+///
+/// # Errors
+/// None: there is no limit.
+pub fn encoded(batch: &Batch, protocol: OtlpProtocol) -> Result<Vec<u8>> {
+    let style = Style::default();
+    let written = match protocol {
+        OtlpProtocol::HttpJson => wire::write::<json::JsonForm>(batch, &style, usize::MAX)?,
+        _ => wire::write::<protobuf::Protobuf>(batch, &style, usize::MAX)?,
+    };
+    Ok(written.body)
 }
 
 fn style(config: &OpenTelemetryConfig) -> Style {
@@ -199,17 +216,12 @@ impl Exporter for OpenTelemetryExporter {
             return Ok(receipt.with_rejected(skipped));
         }
         let sent = target.send(payload_headers(media_type, batch.id()), body).await;
-        let checked = sent.and_then(|(answer, bytes)| {
-            let checked = answer.check(&self.statuses);
-            checked.map_err(|error| error.with_context("endpoint", &target.endpoint))?;
-            Ok((answer, bytes))
-        });
-        self.last.remember(&checked);
-        let (answer, bytes) = checked?;
-        let said = partial_success(&answer.body);
-        self.warn(&said);
+        self.last.remember(&sent);
+        let Taken { answer, bytes, response_time } = sent?;
+        let said = partial_success(&answer);
+        self.warn(&said, target);
         let refused = usize::try_from(said.rejected).unwrap_or(usize::MAX).min(items);
-        let receipt = receipt.with_transfer(bytes, answer.response_time);
+        let receipt = receipt.with_transfer(bytes, response_time);
         Ok(Receipt { accepted: items - refused, rejected: refused + skipped, ..receipt })
     }
 

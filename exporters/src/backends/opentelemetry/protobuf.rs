@@ -153,9 +153,7 @@ impl Format for Protobuf {
     fn span(&mut self, span: &Span, prefix: &str) {
         let guess = 66 + prefix.len() + span.name.len() + span.attributes.len() * ATTRIBUTE;
         self.message(bytes_of(2), guess, |out| {
-            let (start, end) = times(span);
-            out.bytes(bytes_of(1), &span.context.trace_id);
-            out.bytes(bytes_of(2), &span.context.span_id);
+            out.ids(bytes_of(1), bytes_of(2), &span.context.trace_id, &span.context.span_id);
             out.text(bytes_of(3), &span.context.trace_state);
             if span.parent_id != [0; 8] {
                 out.bytes(bytes_of(4), &span.parent_id);
@@ -163,9 +161,9 @@ impl Format for Protobuf {
             out.head(bytes_of(5), prefix.len() + span.name.len());
             out.0.extend_from_slice(prefix.as_bytes());
             out.0.extend_from_slice(span.name.as_bytes());
-            out.integer(varint_of(6), kind(span.kind).into());
-            out.fixed64(fixed64_of(7), start);
-            out.fixed64(fixed64_of(8), end);
+            let (start, end) = times(span);
+            out.0.extend_from_slice(&[varint_of(6), kind(span.kind)]);
+            out.fixed64s([(fixed64_of(7), start), (fixed64_of(8), end)]);
             out.attributes(bytes_of(9), &span.attributes);
             out.count(varint_of(10), span.dropped_attributes);
             span.events.iter().for_each(|event| out.event(event));
@@ -173,9 +171,9 @@ impl Format for Protobuf {
             span.links.iter().for_each(|link| out.link(link));
             out.count(varint_of(14), span.dropped_links);
             out.status(&span.status);
-            out.0.extend_from_slice(&SPAN_FLAGS);
-            let flags = flags(span.context.flags, Some(span.parent_is_remote));
-            out.0.extend_from_slice(&flags.to_le_bytes());
+            let [a, b, c, d] = flags(span.context.flags, Some(span.parent_is_remote)).to_le_bytes();
+            let [key, more] = SPAN_FLAGS;
+            out.0.extend_from_slice(&[key, more, a, b, c, d]);
         });
     }
 }
@@ -213,10 +211,10 @@ impl Protobuf {
     }
 
     fn interval(&mut self, head: &Head<'_>) {
-        if head.start != 0 {
-            self.fixed64(fixed64_of(2), head.start);
+        match head.start {
+            0 => self.fixed64(fixed64_of(3), head.time),
+            start => self.fixed64s([(fixed64_of(2), start), (fixed64_of(3), head.time)]),
         }
-        self.fixed64(fixed64_of(3), head.time);
     }
 
     fn exemplars(&mut self, key: u8, exemplars: &[Exemplar]) {
@@ -225,8 +223,7 @@ impl Protobuf {
                 out.fixed64(fixed64_of(2), nanos(exemplar.time));
                 out.double(fixed64_of(3), exemplar.value);
                 if exemplar.trace_id != [0; 16] {
-                    out.bytes(bytes_of(4), &exemplar.span_id);
-                    out.bytes(bytes_of(5), &exemplar.trace_id);
+                    out.ids(bytes_of(5), bytes_of(4), &exemplar.trace_id, &exemplar.span_id);
                 }
             });
         }
@@ -242,8 +239,7 @@ impl Protobuf {
 
     fn link(&mut self, link: &SpanLink) {
         self.message(bytes_of(13), 40 + link.attributes.len() * ATTRIBUTE, |out| {
-            out.bytes(bytes_of(1), &link.context.trace_id);
-            out.bytes(bytes_of(2), &link.context.span_id);
+            out.ids(bytes_of(1), bytes_of(2), &link.context.trace_id, &link.context.span_id);
             out.text(bytes_of(3), &link.context.trace_state);
             out.attributes(bytes_of(4), &link.attributes);
             out.0.push(fixed32_of(6));
@@ -272,11 +268,26 @@ impl Protobuf {
             return;
         }
         let (name, value) = (attribute.key.len(), value_len(&attribute.value));
-        self.head(key, 1 + delimited_len(name) + 1 + delimited_len(value));
-        self.head(bytes_of(1), name);
+        let length = 1 + delimited_len(name) + 1 + delimited_len(value);
+        match length < 0x80 {
+            // Then the others are shorter still.
+            true => self.0.extend_from_slice(&[key, length as u8, bytes_of(1), name as u8]),
+            false => {
+                self.head(key, length);
+                self.head(bytes_of(1), name);
+            }
+        }
         self.0.extend_from_slice(attribute.key.as_bytes());
-        self.head(bytes_of(2), value);
-        self.value(&attribute.value);
+        match &attribute.value {
+            Value::String(text) if value < 0x80 => {
+                self.0.extend_from_slice(&[bytes_of(2), value as u8, bytes_of(1), text.len() as u8]);
+                self.0.extend_from_slice(text.as_bytes());
+            }
+            other => {
+                self.head(bytes_of(2), value);
+                self.value(other);
+            }
+        }
     }
 
     /// `AnyValue`; of [`value_len`] bytes.
@@ -298,13 +309,19 @@ impl Protobuf {
 
     /// A message. Its length is known only afterwards; it is guessed how many bytes that will take.
     fn message(&mut self, key: u8, guess: usize, content: impl FnOnce(&mut Self)) {
-        self.0.push(key);
         let guessed = varint_len(guess as u64);
-        let start = self.0.len() + guessed;
+        self.0.extend_from_slice(&[key, 0]);
+        let start = self.0.len() + guessed - 1;
         self.0.resize(start, 0);
         content(self);
         let length = self.0.len() - start;
         let bytes = varint_len(length as u64);
+        if (bytes, guessed) == (1, 1) {
+            if let Some(byte) = self.0.get_mut(start - 1) {
+                *byte = length as u8;
+            }
+            return;
+        }
         let at = start - guessed + bytes;
         if bytes > guessed {
             self.0.resize(at + length, 0);
@@ -330,6 +347,16 @@ impl Protobuf {
         self.0.extend_from_slice(bytes);
     }
 
+    /// A trace and a span, by the keys of each.
+    fn ids(&mut self, trace: u8, span: u8, trace_id: &[u8; 16], span_id: &[u8; 8]) {
+        let mut all = [0; 28];
+        all[..2].copy_from_slice(&[trace, 16]);
+        all[2..18].copy_from_slice(trace_id);
+        all[18..20].copy_from_slice(&[span, 8]);
+        all[20..].copy_from_slice(span_id);
+        self.0.extend_from_slice(&all);
+    }
+
     /// Text that is left out where there is none.
     fn text(&mut self, key: u8, text: &str) {
         if !text.is_empty() {
@@ -346,9 +373,17 @@ impl Protobuf {
 
     fn fixed64(&mut self, key: u8, value: u64) {
         let mut all = [key; 9];
-        if let Some(number) = all.last_chunk_mut::<8>() {
-            *number = value.to_le_bytes();
-        }
+        all[1..].copy_from_slice(&value.to_le_bytes());
+        self.0.extend_from_slice(&all);
+    }
+
+    /// Two at once.
+    fn fixed64s(&mut self, [(key, value), (other_key, other)]: [(u8, u64); 2]) {
+        let mut all = [0; 18];
+        all[0] = key;
+        all[1..9].copy_from_slice(&value.to_le_bytes());
+        all[9] = other_key;
+        all[10..].copy_from_slice(&other.to_le_bytes());
         self.0.extend_from_slice(&all);
     }
 

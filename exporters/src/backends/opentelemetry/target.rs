@@ -1,16 +1,18 @@
 //! Where and how one signal is sent, made of the settings once.
 
-use super::config::{OfSignal, OpenTelemetryConfig, OtlpProtocol};
+use super::config::{OfSignal, OpenTelemetryConfig, OtlpProtocol, RETRIED};
 use crate::{
     Compression, Endpoint, Error, ErrorKind, Result,
-    transport::{Answer, Auth, Client, Options, Request, check_url},
+    transport::{Auth, Client, Options, Request, Statuses, check_url, grpc::framed},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_ENCODING};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Where receivers are by default.
 const DEFAULT: &str = "http://localhost:4318";
+/// Those of gRPC.
+const DEFAULT_GRPC: &str = "http://localhost:4317";
 
 /// Where spans or metrics are sent.
 #[derive(Debug)]
@@ -20,16 +22,23 @@ pub(super) struct Target {
     compression: Compression,
     client: Client,
     auth: Arc<Auth>,
+    statuses: Statuses,
+}
+
+/// What a receiver took.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// What it said.
+    pub(super) answer: Bytes,
+    /// Bytes that were sent.
+    pub(super) bytes: usize,
+    pub(super) response_time: Duration,
 }
 
 impl Target {
     /// # Errors
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where it is none to which OTLP can be sent.
     pub(super) fn new(config: &OpenTelemetryConfig, signal: OfSignal<'_>) -> Result<Self> {
-        if signal.protocol == OtlpProtocol::Grpc {
-            let message = "`protocol: grpc` is not supported: use http/protobuf or http/json, which receivers take on port 4318";
-            return Err(Error::new(ErrorKind::ConfigInvalid, message));
-        }
         let endpoint = resolve(config.endpoint.as_ref(), &signal)?;
         check_url(&endpoint)?;
         let options = Options {
@@ -39,31 +48,71 @@ impl Target {
             proxy: config.proxy.as_ref(),
             local_address: config.local_address,
         };
+        let client = match signal.protocol {
+            OtlpProtocol::Grpc => Client::of_grpc(endpoint.is_https(), options)?,
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::HttpJson => Client::new(endpoint.is_https(), options)?,
+        };
         Ok(Self {
-            client: Client::new(endpoint.is_https(), options)?,
+            client,
             auth: Arc::new(Auth::new(&config.auth, signal.headers, &endpoint)?),
             protocol: signal.protocol,
             compression: signal.compression,
+            statuses: Statuses::retried(&RETRIED[..]),
             endpoint,
         })
     }
 
-    /// Sends a request; once more, where a secret that was refused is another one now. Gives the bytes that were sent, too.
-    pub(super) async fn send(&self, mut headers: HeaderMap, body: Vec<u8>) -> Result<(Answer, usize)> {
+    /// Sends a request; once more, where a secret that was refused is another one now.
+    ///
+    /// # Errors
+    /// What the receiver answers, and why there is no answer.
+    pub(super) async fn send(&self, headers: HeaderMap, body: Vec<u8>) -> Result<Taken> {
         let body = self.compression.compress(body.into())?;
+        match self.protocol {
+            OtlpProtocol::Grpc => self.call(headers, body).await,
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::HttpJson => self.post(headers, body).await,
+        }
+        .map_err(|error| match error.context("endpoint").is_some() {
+            true => error,
+            false => error.with_context("endpoint", &self.endpoint),
+        })
+    }
+
+    async fn post(&self, mut headers: HeaderMap, body: Bytes) -> Result<Taken> {
         if let Some(encoding) = self.compression.content_encoding() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        let mut answer = self.post(headers.clone(), body.clone()).await;
-        if answer.as_ref().is_ok_and(Answer::refuses_credentials) && self.refresh().await {
-            answer = self.post(headers, body.clone()).await;
+        let mut answer = self.client.send(self.request(&headers, &body)?).await?;
+        if answer.refuses_credentials() && self.refresh().await {
+            answer = self.client.send(self.request(&headers, &body)?).await?;
         }
-        answer.map(|answer| (answer, body.len()))
+        answer.check(&self.statuses)?;
+        Ok(Taken { answer: answer.body, bytes: body.len(), response_time: answer.response_time })
     }
 
-    async fn post(&self, mut headers: HeaderMap, body: Bytes) -> Result<Answer> {
+    async fn call(&self, mut headers: HeaderMap, body: Bytes) -> Result<Taken> {
+        let encoding = self.compression.content_encoding();
+        if let Some(encoding) = encoding {
+            headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
+        }
+        let body = framed(&body, encoding.is_some());
+        let mut reply = self.client.call(self.request(&headers, &body)?).await?;
+        if reply.refuses_credentials() && self.refresh().await {
+            reply = self.client.call(self.request(&headers, &body)?).await?;
+        }
+        reply.check()?;
+        Ok(Taken { answer: reply.message, bytes: body.len(), response_time: reply.response_time })
+    }
+
+    fn request(&self, headers: &HeaderMap, body: &Bytes) -> Result<Request<'_>> {
+        let (mut headers, body) = (headers.clone(), body.clone());
         self.auth.apply(&mut headers)?;
-        self.client.send(Request { method: Method::POST, endpoint: &self.endpoint, headers, body }).await
+        Ok(Request { method: Method::POST, endpoint: &self.endpoint, headers, body })
+    }
+
+    /// A text of the receiver, in which no credential is shown.
+    pub(super) fn hide(&self, text: &str) -> String {
+        self.auth.hide(text)
     }
 
     /// Reads the credentials again, away from the runtime's threads; tells whether they are others now.
@@ -73,8 +122,11 @@ impl Target {
     }
 }
 
-/// A signal's own endpoint as it is, else that of all with the signal's path.
+/// A signal's own endpoint as it is, else that of all with the signal's path; with gRPC, either with that of the service.
 fn resolve(base: Option<&Endpoint>, signal: &OfSignal<'_>) -> Result<Endpoint> {
+    if signal.protocol == OtlpProtocol::Grpc {
+        return resolve_grpc(base, signal);
+    }
     if let Some(own) = signal.endpoint {
         return match misplaced(own, signal.path) {
             Some(cure) => Err(wrong(signal.setting, own, &cure)),
@@ -97,6 +149,25 @@ fn resolve(base: Option<&Endpoint>, signal: &OfSignal<'_>) -> Result<Endpoint> {
     match misplaced(&base, "") {
         Some(cure) => Err(wrong("endpoint", &base, &cure)),
         None => base.join(signal.path),
+    }
+}
+
+fn resolve_grpc(base: Option<&Endpoint>, signal: &OfSignal<'_>) -> Result<Endpoint> {
+    let (setting, endpoint) = match (signal.endpoint, base) {
+        (Some(own), _) => (signal.setting, own.clone()),
+        (None, Some(base)) => ("endpoint", base.clone()),
+        (None, None) => ("endpoint", DEFAULT_GRPC.parse()?),
+    };
+    let path = endpoint.uri().path().trim_end_matches('/');
+    let root = strip_signals(path);
+    if root.len() < path.len() {
+        let cure =
+            format!("with `protocol: grpc` it has no path of a signal: set it to {}", at(&endpoint, root));
+        return Err(wrong(setting, &endpoint, &cure));
+    }
+    match misplaced(&endpoint, "") {
+        Some(cure) => Err(wrong(setting, &endpoint, &cure)),
+        None => endpoint.join(signal.method),
     }
 }
 
@@ -210,10 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_here_is_refused_with_what_is() {
-        let config = OpenTelemetryConfig { protocol: Some(OtlpProtocol::Grpc), ..Default::default() };
-        let error = Target::new(&config, config.of_signals()[0]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
-        assert!(error.message().contains("use http/protobuf or http/json"), "{error}");
+    fn a_service_has_a_path_of_its_own() {
+        let grpc = |endpoint: Option<&str>| OpenTelemetryConfig {
+            protocol: Some(OtlpProtocol::Grpc),
+            endpoint: endpoint.map(|endpoint| endpoint.parse().unwrap()),
+            ..Default::default()
+        };
+        let service = "opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        assert_eq!(resolved(&grpc(None)).unwrap()[0], format!("http://localhost:4317/{service}"));
+        assert_eq!(resolved(&grpc(Some("https://h"))).unwrap()[0], format!("https://h/{service}"));
+        let error = resolved(&grpc(Some("http://h:4317/v1/traces"))).unwrap_err().to_string();
+        assert!(error.contains("set it to http://h:4317,"), "{error}");
     }
 }

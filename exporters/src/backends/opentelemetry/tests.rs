@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    BatchId, Compression, Data, Descriptor, Endpoint, Metric, Number, Point, ProfileMetrics, Resource, Scope,
-    Series, Signal, TlsConfig,
+    BatchId, Compression, Data, Descriptor, Endpoint, Metric, Number, Point, ProfileMetrics, Scope, Series,
+    Signal, TlsConfig,
     model::sample,
     settings::{Node, Origin},
 };
@@ -143,7 +143,6 @@ fn settings_that_make_no_sense_are_refused() {
             "already",
         ),
         (OpenTelemetryConfig { endpoint: endpoint("http://h:14268/api/traces"), ..base() }, "http://h:4318"),
-        (OpenTelemetryConfig { protocol: Some(OtlpProtocol::Grpc), ..base() }, "http/protobuf"),
     ] {
         let error = OpenTelemetryExporter::new(config).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
@@ -193,7 +192,7 @@ fn in_turns(points: usize) -> Batch {
 }
 
 fn fitting<F: wire::Format>(batch: &Batch, limit: usize) -> Option<usize> {
-    match wire::write::<F>(batch, &Style::default(), &Resource::default(), limit) {
+    match wire::write::<F>(batch, &Style::default(), limit) {
         Ok(written) => {
             assert!(written.body.len() <= limit);
             assert_eq!(written.items, batch.len());
@@ -208,7 +207,7 @@ fn fitting<F: wire::Format>(batch: &Batch, limit: usize) -> Option<usize> {
 
 /// Whatever the limit: what is said to fit does, and nearly as much as could.
 fn holds<F: wire::Format>(batch: &Batch) {
-    let whole = wire::write::<F>(batch, &Style::default(), &Resource::default(), usize::MAX).unwrap();
+    let whole = wire::write::<F>(batch, &Style::default(), usize::MAX).unwrap();
     let each = whole.body.len() / batch.len();
     for limit in (0..whole.body.len() + 100).step_by(97) {
         let Some(items) = fitting::<F>(batch, limit) else { continue };

@@ -3,7 +3,7 @@
 use super::buckets;
 use crate::{
     Attributes, Batch, Data, Descriptor, Error, ErrorKind, Exemplar, ExponentialHistogram, Histogram, Metric,
-    Number, Point, ProfileMetrics, Resource, Result, Scope, Series, Span,
+    Number, Point, ProfileMetrics, Result, Scope, Series, Span,
 };
 use std::{ops::Range, sync::Arc, time::SystemTime};
 
@@ -96,22 +96,17 @@ pub(super) enum Of {
 /// About as many bytes as an item becomes.
 const BYTES_OF_ITEM: usize = 160;
 
-/// Writes a batch in at most `limit` bytes; spans are said to be of `resource`.
+/// Writes a batch in at most `limit` bytes.
 ///
 /// # Errors
 /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it does not fit, with the number of items that would have.
-pub(super) fn write<F: Format>(
-    batch: &Batch,
-    style: &Style,
-    resource: &Resource,
-    limit: usize,
-) -> Result<Written> {
-    let fitting = match attempt::<F>(batch, batch.range(), style, resource, limit) {
+pub(super) fn write<F: Format>(batch: &Batch, style: &Style, limit: usize) -> Result<Written> {
+    let fitting = match attempt::<F>(batch, batch.range(), style, limit) {
         Ok(written) => return Ok(written),
         Err(Some(fitting)) => fitting,
         Err(None) => search(batch.len(), |items| {
             let start = batch.range().start;
-            attempt::<F>(batch, start..start + items, style, resource, limit).is_ok()
+            attempt::<F>(batch, start..start + items, style, limit).is_ok()
         }),
     };
     let error = Error::new(ErrorKind::PayloadTooLarge, "the batch is larger than a payload may be");
@@ -133,14 +128,13 @@ fn attempt<F: Format>(
     batch: &Batch,
     range: Range<usize>,
     style: &Style,
-    resource: &Resource,
     limit: usize,
 ) -> Result<Written, Option<usize>> {
     let items = range.len();
     let mut format = F::with_capacity(items.saturating_mul(BYTES_OF_ITEM).min(limit));
-    let (resource, of) = match batch.metrics() {
-        Some(metrics) => (&*metrics.resource, Of::Metrics),
-        None => (resource, Of::Spans),
+    let of = match batch.metrics() {
+        Some(_) => Of::Metrics,
+        None => Of::Spans,
     };
     let all = batch.range();
     let spans = batch.spans().unwrap_or_default();
@@ -151,7 +145,7 @@ fn attempt<F: Format>(
     };
     let limit = limit.saturating_sub(F::TAIL);
     let mut walk = Walk { style, groups: &groups, group: 0, limit, full: None, counts: Written::default() };
-    format.request(of, &[&resource.attributes, &style.attributes], items, |format| {
+    format.request(of, &[&batch.resource().attributes, &style.attributes], items, |format| {
         for (group, scope) in groups.scopes.iter().enumerate() {
             walk.group = group as u32;
             format.scope(of, scope, items, |format| match batch.metrics() {
