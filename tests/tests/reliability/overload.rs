@@ -17,8 +17,8 @@ use std::{
 use tests::{Temp, calls::alone, hostile::Hostile};
 
 const PRODUCERS: usize = 2;
-/// Each side's turns.
-const TURNS: u32 = 2;
+/// Each side's turns: what else the machine does is to meet both.
+const TURNS: u32 = 6;
 const MIB: u64 = 1 << 20;
 /// What may be held for a backend, and what else it may cost.
 const MEMORY: u64 = 50_000_000 + 8 * MIB;
