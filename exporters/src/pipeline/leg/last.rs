@@ -1,7 +1,7 @@
 //! The end of a leg whose backend does not answer: all that waits is put aside in as few parts as can be, since each takes a while.
 
 use super::*;
-use crate::{Info, Receipt, Result, layers::script::paused, model::sample::snapshot};
+use crate::{Batch, Info, Receipt, Result, layers::script::paused, model::sample::snapshot};
 
 /// The most items it takes at once.
 const MOST: usize = 100;

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    BackoffStrategy, CircuitBreakerConfig, CircuitState, Info, Layer, Receipt, ResilienceConfig,
-    ResilienceLayer, Result, RetryConfig, RetryLayer,
+    BackoffStrategy, Batch, BatchId, CircuitBreakerConfig, CircuitState, Info, Layer, Receipt,
+    ResilienceConfig, ResilienceLayer, Result, RetryConfig, RetryLayer,
     model::sample::{changes, snapshot},
 };
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Data, Health, Info, Receipt, Result,
+    Batch, BatchId, Data, Health, Info, Mapping, Receipt, Result,
     model::sample::{changes, snapshot},
 };
 use proptest::{collection::vec, option, prelude::*};
