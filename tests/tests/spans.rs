@@ -1,8 +1,9 @@
 //! Spans of sampled calls: parents, outcomes, threads, tasks, other processes.
 
 use exporters::{
-    __private::spans, Sampler, Span, SpanContext, SpanKind, Status, TestProfiler, Value, current_span,
-    in_current, profiled, with_remote_parent,
+    __private::spans, KeyValue, Sampler, Span, SpanContext, SpanKind, Status, TestProfiler, Value,
+    add_span_event, current_span, in_current, profiled, set_span_attribute, update_span_name,
+    with_remote_parent,
 };
 use std::{
     fmt::Error,
@@ -568,4 +569,107 @@ fn a_child_of_a_fork_tells_nothing_of_its_parent_and_has_ids_of_its_own() {
     assert!(statuses.iter().any(|status| *status != statuses[0]), "all children drew the same: {statuses:?}");
     assert_eq!(recording.spans().len(), 12);
     profiler.shutdown(std::time::Duration::from_secs(60)).into_result().unwrap();
+}
+
+#[profiled]
+fn annotated(n: u32) {
+    assert!(exporters::is_recording());
+    set_span_attribute("n", n);
+    set_span_attribute("n", i64::from(n) + 1);
+    leaf();
+    set_span_attribute("text", "x".repeat(5000));
+    add_span_event("half", [KeyValue::new("way", true)]);
+    update_span_name("annotated n");
+}
+
+#[test]
+fn a_program_says_more_of_the_span_that_runs() {
+    let recording = Recording::all();
+    set_span_attribute("nobody", "listens");
+    assert!(!exporters::is_recording());
+    annotated(6);
+    let spans = recording.spans();
+    let span = one(&spans, "annotated n");
+    assert_eq!(span.attributes.get("n"), Some(&Value::I64(7)));
+    assert_eq!(span.attributes.get_str("text").map(str::len), Some(4095));
+    assert_eq!(one(&spans, "leaf").attributes.get("n"), None);
+    let [event] = &*span.events else { panic!("{:?}", span.events) };
+    assert_eq!((&*event.name, event.attributes.get("way")), ("half", Some(&Value::Bool(true))));
+    assert!(span.start <= event.time && event.time <= span.end);
+    assert!(one(&spans, "leaf").end <= event.time);
+}
+
+#[profiled]
+async fn annotated_task() {
+    set_span_attribute("before", 1);
+    annotated(1);
+    pause().await;
+    set_span_attribute("after", 2);
+    in_current(async { set_span_attribute("elsewhere", 3) }).await;
+    with_remote_parent(None, || set_span_attribute("outside", 4));
+}
+
+#[test]
+fn what_is_said_in_a_task_is_of_its_own_span() {
+    let recording = Recording::all();
+    let (mut a, mut b) = (Box::pin(annotated_task()), Box::pin(annotated_task()));
+    assert!(poll(&mut a).is_pending() && poll(&mut b).is_pending());
+    set_span_attribute("between", 0);
+    assert!(poll(&mut b).is_ready() && poll(&mut a).is_ready());
+    let spans = recording.spans();
+    let tasks: Vec<_> = spans.iter().filter(|span| short(span) == "annotated_task").collect();
+    assert_eq!(tasks.len(), 2);
+    for task in tasks {
+        let own = ["after", "before", "between", "elsewhere", "n", "outside"];
+        let found: Vec<_> = own.into_iter().filter(|key| task.attributes.get(key).is_some()).collect();
+        assert_eq!(found, ["after", "before"]);
+        assert_eq!((task.dropped_attributes, task.dropped_events), (0, 0));
+    }
+}
+
+#[profiled]
+fn talkative() {
+    for n in 0..200 {
+        set_span_attribute(format!("key {n}"), n);
+        add_span_event("again", []);
+    }
+}
+
+#[profiled]
+fn boastful() {
+    for n in 0..64 {
+        set_span_attribute(format!("key {n}"), "x".repeat(4000));
+    }
+}
+
+#[test]
+fn what_is_said_is_bounded_and_the_rest_counted() {
+    let recording = Recording::all();
+    talkative();
+    let spans = recording.spans();
+    let span = one(&spans, "talkative");
+    assert_eq!((span.events.len(), span.dropped_events, span.dropped_attributes), (128, 72, 72));
+    // 16 MiB of all spans that wait.
+    (0..100).for_each(|_| boastful());
+    let spans = recording.spans();
+    let kept =
+        spans.iter().flat_map(|span| span.attributes.iter()).filter(|kv| kv.key.starts_with("key")).count();
+    let dropped: u32 = spans.iter().map(|span| span.dropped_attributes).sum();
+    assert_eq!(kept + dropped as usize, 6400);
+    assert!((4000..4200).contains(&kept), "{kept} kept");
+    // There is room again.
+    boastful();
+    assert_eq!(one(&recording.spans(), "boastful").dropped_attributes, 0);
+}
+
+#[test]
+fn nothing_is_said_of_a_trace_that_nobody_records() {
+    let recording = Recording::with(&Sampler::parent_based(Sampler::AlwaysOff));
+    #[profiled]
+    fn quiet() {
+        assert!(!exporters::is_recording());
+        set_span_attribute("n", 1);
+    }
+    quiet();
+    assert!(recording.spans().is_empty());
 }

@@ -74,7 +74,7 @@ impl Context {
 
     fn enter(&self) -> Scope<'_> {
         let state = self.state.as_ref().map_or(ptr::null(), Arc::as_ptr);
-        let before = spans::replace(Current { state, ..self.current }, self.unsampled);
+        let before = spans::adopt(Current { state, ..self.current }, self.unsampled);
         Scope { before, _context: PhantomData }
     }
 

@@ -3,6 +3,7 @@
 //! `site` (the static facts) -> `series` (its shards) -> `shard` (what one thread recorded) -> `snapshot` (all of it, read).
 
 mod alloc;
+mod annotate;
 mod call;
 mod context;
 mod counts;
@@ -33,6 +34,7 @@ mod totals;
 mod window;
 
 pub use alloc::ProfilingAllocator;
+pub use annotate::{add_span_event, is_recording, set_span_attribute, update_span_name};
 pub use call::{Call, Guard};
 pub use context::{Carry, InContext, Run, current_span, in_current, with_remote_parent};
 pub use future::{Custom, How, Method, Plain, Profiled, profiled};

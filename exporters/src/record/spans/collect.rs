@@ -1,12 +1,16 @@
 //! From what threads left behind to spans: names, times of the wall clock, attributes.
 
-use super::{End, More, Record, Thread, all_queues};
+use super::{
+    End, More, Record, Thread, all_queues,
+    details::{Details, Event},
+};
 use crate::{
     clock,
-    model::{Attributes, KeyValue, Scope, Span, SpanContext, Status, Value},
+    model::{Attributes, KeyValue, Scope, Span, SpanContext, SpanEvent, Status, Value},
     record::{context::trace_id, describe::Names, keyed::Keyed, site::Site},
 };
 use std::{
+    borrow::Cow,
     collections::HashMap,
     ptr,
     sync::{Arc, Mutex, PoisonError},
@@ -108,7 +112,17 @@ impl Spans {
         let took = if took.cast_signed() >= 0 { took } else { 0 };
         let anchor = self.anchor(start);
         let (start, end) = (anchor.wall(start), anchor.wall(start.wrapping_add(took)));
-        let more = more.map(|more| *more).unwrap_or_default();
+        let mut more = more.map(|more| *more).unwrap_or_default();
+        let details = more.details.take().map(|details| *details).unwrap_or_default();
+        let Details { name, attributes: added, events, dropped_attributes, dropped_events, held } = details;
+        let event = |event: Event| SpanEvent {
+            time: anchor.wall(event.ticks).clamp(start, end),
+            name: event.name,
+            attributes: event.attributes,
+        };
+        let events = events.into_iter().map(event).collect();
+        drop(held);
+        let attributes = attributes(site, more.thread.as_deref().unwrap_or(thread), &more, added);
         let facts = self.facts(names, site);
         Span {
             context: SpanContext {
@@ -119,14 +133,14 @@ impl Spans {
             },
             parent_id: parent.to_be_bytes(),
             parent_is_remote: more.remote_parent,
-            name: facts.name.into(),
+            name: name.unwrap_or(Cow::Borrowed(facts.name)),
             kind: site.state().kind(),
             start,
             end,
-            attributes: attributes(site, more.thread.as_deref().unwrap_or(thread), &more),
-            dropped_attributes: 0,
-            events: Vec::new(),
-            dropped_events: 0,
+            attributes,
+            dropped_attributes,
+            events,
+            dropped_events,
             links: Vec::new(),
             dropped_links: 0,
             status: match more.end {
@@ -168,8 +182,9 @@ pub(crate) fn discard() -> (u64, u64) {
     (count, dropped)
 }
 
-fn attributes(site: &'static Site, thread: &Thread, more: &More) -> Attributes {
-    let mut all = Vec::with_capacity(8);
+/// What is known of every span, of this one, and what the program `added`, which is heard last.
+fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyValue>) -> Attributes {
+    let mut all = Vec::with_capacity(8 + added.len());
     let mut add = |key: &'static str, value: Value| all.push(KeyValue::new(key, value));
     match more.keyed.as_deref().map(|keyed: &Keyed| keyed.values.as_deref()) {
         None => {}
@@ -195,6 +210,7 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More) -> Attributes {
         End::Panic => add("error.type", "panic".into()),
         End::Cancelled => add("error.type", "cancelled".into()),
     }
+    all.extend(added);
     Attributes::new(all)
 }
 

@@ -4,6 +4,7 @@
 //! Whether a thread is in a trace that nobody records is kept in a bit of [`CALLEES`], which calls restore anyway.
 
 mod collect;
+pub(super) mod details;
 mod ids;
 mod open;
 mod ring;
@@ -17,7 +18,9 @@ use super::{
     shard::Cause,
     site::Site,
 };
+use details::Details;
 use ids::Ids;
+use open::Open;
 use ring::{Reader, Room, Writer};
 use std::{
     cell::{Cell, UnsafeCell},
@@ -63,6 +66,7 @@ pub(super) struct More {
     start: u64,
     /// Where an async call began.
     thread: Option<Arc<Thread>>,
+    details: Option<Box<Details>>,
 }
 
 /// How a call ended.
@@ -189,8 +193,21 @@ struct Local {
     current: CurrentCell,
     ids: Ids,
     frames: UnsafeCell<mem::ManuallyDrop<Vec<Frame>>>,
+    /// The async call that is polled, and how many frames there were when its poll began; null where what is current runs elsewhere.
+    polled: Cell<Polled>,
     queue: UnsafeCell<Option<mem::ManuallyDrop<Queue>>>,
     over: Cell<bool>,
+}
+
+/// An async call, and how many frames are not within it.
+#[derive(Clone, Copy, Debug)]
+struct Polled {
+    open: *mut Open,
+    below: usize,
+}
+
+impl Polled {
+    const NONE: Self = Self { open: ptr::null_mut(), below: 0 };
 }
 
 struct Queue {
@@ -204,6 +221,7 @@ thread_local! {
             current: CurrentCell::NONE,
             ids: Ids::new(),
             frames: UnsafeCell::new(mem::ManuallyDrop::new(Vec::new())),
+            polled: Cell::new(Polled::NONE),
             queue: UnsafeCell::new(None),
             over: Cell::new(false),
         }
@@ -421,22 +439,68 @@ fn with_origin(more: &mut Option<Box<More>>, remote_parent: bool, current: &Curr
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
     current: Current,
+    polled: Polled,
     /// [`UNSAMPLED`], if it was set.
     unsampled: u64,
 }
 
-/// Makes `current` what runs on this thread, until [`restore`].
-pub(super) fn replace(current: Current, unsampled: bool) -> Before {
+/// Makes `current`, which is the span of `open` if that is not null, what runs on this thread, until [`restore`].
+fn replace(current: Current, unsampled: bool, open: *mut Open) -> Before {
     let callees = CALLEES.get();
     CALLEES.set(callees & !UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
-    let current = LOCAL.with(|local| local.current.replace(current));
-    Before { current, unsampled: callees & UNSAMPLED }
+    LOCAL.with(|local| {
+        let below = local.frames(|frames| frames.len());
+        let polled = local.polled.replace(Polled { open, below });
+        Before { current: local.current.replace(current), polled, unsampled: callees & UNSAMPLED }
+    })
 }
 
-/// Takes back [`replace`] or [`enter`].
+/// Makes a span that runs elsewhere what is current on this thread, until [`restore`].
+pub(super) fn adopt(current: Current, unsampled: bool) -> Before {
+    replace(current, unsampled, ptr::null_mut())
+}
+
+/// What is current now, to be [`restore`]d though nothing replaces it.
+fn unchanged() -> Before {
+    let (current, polled) = LOCAL.with(|local| (local.current.get(), local.polled.get()));
+    Before { current, polled, unsampled: CALLEES.get() & UNSAMPLED }
+}
+
+/// Takes back [`adopt`] or [`enter`].
 pub(super) fn restore(before: Before) {
     CALLEES.set(CALLEES.get() & !UNSAMPLED | before.unsampled);
-    LOCAL.with(|local| local.current.set(before.current));
+    LOCAL.with(|local| {
+        local.current.set(before.current);
+        local.polled.set(before.polled);
+    });
+}
+
+/// Runs `with`, which calls nothing of the program's, with more of the span that is running here, if one is recorded.
+fn with_running(with: impl FnOnce(&mut More)) {
+    if CALLEES.get() & UNSAMPLED != 0 {
+        return;
+    }
+    LOCAL.with(|local| {
+        let Polled { open, below } = local.polled.get();
+        local.frames(|frames| match frames.get_mut(below..).and_then(<[Frame]>::last_mut) {
+            Some(frame) => with(frame.more.get_or_insert_with(|| uncounted(Box::default))),
+            None => {
+                // SAFETY: it is polled on this thread, and until that is over nobody else has a reference to it.
+                if let Some(open) = unsafe { open.as_mut() } {
+                    with(open.more_mut());
+                }
+            }
+        });
+    });
+}
+
+/// Whether a span is being recorded here.
+pub(super) fn is_recording() -> bool {
+    let is_here = |local: &Local| {
+        let Polled { open, below } = local.polled.get();
+        !open.is_null() || local.frames(|frames| frames.len() > below)
+    };
+    CALLEES.get() & UNSAMPLED == 0 && LOCAL.with(is_here)
 }
 
 /// What runs on this thread.
@@ -465,6 +529,7 @@ pub(super) fn forget_parent() {
     LOCAL.with(|local| {
         local.ids.forget();
         local.current.set(Current::NONE);
+        local.polled.set(Polled { open: ptr::null_mut(), ..local.polled.get() });
         local.frames(|frames| frames.iter_mut().for_each(|frame| frame.sampled = false));
         // SAFETY: the thread's own, and nobody has a reference.
         unsafe { *local.queue.get() = None };

@@ -8,7 +8,7 @@ use super::{
         shard::Cause,
         site::Site,
     },
-    Before, Current, End, GENERATION, LOCAL, More, Record, replace, running,
+    Before, Current, End, GENERATION, LOCAL, More, Record, replace, unchanged,
 };
 use std::{
     mem,
@@ -25,6 +25,12 @@ pub(in super::super) struct Open {
     /// Whether its function's latency is not wanted of this call.
     pub(in super::super) untimed: bool,
     more: More,
+}
+
+impl Open {
+    pub(super) fn more_mut(&mut self) -> &mut More {
+        &mut self.more
+    }
 }
 
 // SAFETY: what `current` borrows is in `more`.
@@ -115,11 +121,13 @@ pub(in super::super) fn open(site: &'static Site, keyed: Option<&Arc<Keyed>>) ->
 
 /// A future is polled.
 pub(in super::super) fn enter(word: &TracedWord) -> Before {
-    let (current, unsampled) = (running(), CALLEES.get() & UNSAMPLED);
     match word.open() {
-        Some(open) => replace(open.current, false),
-        None if word.0.is_null() || unsampled != 0 => Before { current, unsampled },
-        None => replace(Current { trace: [0, word.0.addr() as u64], ..Current::NONE }, true),
+        Some(open) => replace(open.current, false, word.0),
+        None if word.0.is_null() || CALLEES.get() & UNSAMPLED != 0 => unchanged(),
+        None => {
+            let half = Current { trace: [0, word.0.addr() as u64], ..Current::NONE };
+            replace(half, true, ptr::null_mut())
+        }
     }
 }
 
