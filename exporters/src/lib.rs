@@ -71,8 +71,9 @@ pub use pipeline::{
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
 pub use record::{
-    AttributeValue, Carry, ErrorType, InContext, ProfilingAllocator, Run, Sampler, ValueRef, add_span_event,
-    current_span, in_current, is_recording, set_span_attribute, update_span_name, with_remote_parent,
+    AttributeValue, Carry, ErrorType, InContext, KeepConfig, KeepStats, ProfilingAllocator, Run, Sampler,
+    ValueRef, add_span_event, current_span, in_current, is_recording, set_span_attribute, update_span_name,
+    with_remote_parent,
 };
 #[cfg(feature = "file")]
 pub use replay::{ReplayReport, replay};

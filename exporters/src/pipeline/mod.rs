@@ -24,7 +24,7 @@ pub use options::{LegOptions, LegPatch};
 pub use report::{Report, report};
 pub use test_profiler::{TestProfiler, test};
 
-use crate::{Error, ProfileMetrics, Result};
+use crate::{Error, KeepStats, ProfileMetrics, Result};
 use runtime::Runtime;
 use std::{
     net::SocketAddr,
@@ -140,6 +140,11 @@ impl Profiler {
     /// the child of a fork.
     pub fn leg(&self, name: &str) -> Option<LegHandle> {
         self.0.as_ref()?.leg(name).map(LegHandle)
+    }
+
+    /// What became of the spans of traces that the sampler left out, if [`Builder::keep`] has some of them kept.
+    pub fn keep_stats(&self) -> KeepStats {
+        self.0.as_ref().map(|runtime| runtime.keep_stats()).unwrap_or_default()
     }
 
     /// Changes settings of the exporter called `leg`, from its next batch on.

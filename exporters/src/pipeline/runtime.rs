@@ -2,7 +2,7 @@
 
 use super::{Builder, Ledger, LegPatch, LegReport, ShutdownReport, after, exit, leg::Leg, request::Done};
 use crate::{
-    Error, ErrorKind, ProfileMetrics, Resource, Result, Spans, clock,
+    Error, ErrorKind, KeepStats, ProfileMetrics, Resource, Result, Spans, clock,
     record::{
         self, histogram,
         snapshot::{Collector, Whose},
@@ -45,6 +45,7 @@ impl Runtime {
         let from_now = STARTED.swap(true, Relaxed) || record::fork::is_child();
         let mut collector = Collector::new(resource, Whose::All, from_now);
         collector.set_idle(builder.idle);
+        builder.keep.into_iter().for_each(|keep| collector.keep_spans(keep));
         let instance = u128::from(RandomState::new().hash_one(std::process::id())) << 64
             | u128::from(RandomState::new().hash_one(clock::now()));
         let legs: Vec<_> = builder
@@ -58,6 +59,7 @@ impl Runtime {
             })
             .collect::<Result<_>>()?;
 
+        collector.set_exemplars(legs.iter().map(|leg| leg.trace_bound()).max().unwrap_or(0));
         #[cfg_attr(not(feature = "prometheus"), expect(unused_mut))]
         let mut missed = None;
         #[cfg(feature = "prometheus")]
@@ -214,6 +216,18 @@ impl Runtime {
             return ProfileMetrics::none();
         }
         self.collector().peek_at_all()
+    }
+
+    /// Whether an exporter has spans recorded where nobody says which.
+    pub(super) fn has_traces(&self) -> bool {
+        self.legs.iter().any(|leg| leg.has_traces())
+    }
+
+    pub(super) fn keep_stats(&self) -> KeepStats {
+        if self.abandoned.load(Relaxed) {
+            return KeepStats::default();
+        }
+        self.collector().keep_stats()
     }
 
     pub(super) fn listening(&self) -> Option<SocketAddr> {

@@ -67,7 +67,7 @@ impl Context {
             flags: parent.flags,
             remote: true,
         };
-        let unsampled = !sampler::follows(current.trace[1], parent.is_sampled());
+        let unsampled = !sampler::follows(current.trace[1], parent.is_sampled()) && !sampler::keeps();
         let state = (!parent.trace_state.is_empty()).then(|| Arc::new(parent.trace_state.into_owned()));
         Self { current, state, unsampled }
     }

@@ -47,6 +47,7 @@ pub use outcome::{
 };
 pub use sampler::Sampler;
 pub use site::{More, Objective, Owner, Site};
+pub use spans::keep::{KeepConfig, KeepStats};
 pub(crate) use thread::{own_shards, stay_alone};
 
 use crate::clock;
@@ -88,11 +89,11 @@ fn is_traced(mode: u8) -> bool {
     matches!(mode, FAST_TRACED | SLOW_TRACED)
 }
 
-/// Has sampled calls have spans, or none.
-pub(crate) fn trace(sampler: Option<&Sampler>) {
+/// Has sampled calls have spans, or none; where some are to be kept that are not sampled, all.
+pub(crate) fn trace(sampler: Option<&Sampler>, keep: bool) {
     let users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let sampler = sampler.filter(|sampler| sampler.may_sample());
-    sampler.inspect(|sampler| sampler.install());
+    let sampler = sampler.filter(|sampler| keep || sampler.may_sample());
+    sampler.inspect(|sampler| sampler.install(keep));
     TRACED.store(sampler.is_some(), Relaxed);
     if *users > 0 {
         set_mode(mode());

@@ -5,11 +5,15 @@ use super::{
     keyed::Keyed,
     own_shards, since,
     site::Site,
-    spans::Spans,
+    spans::{
+        Spans,
+        exemplars::Exemplars,
+        keep::{KeepConfig, KeepStats},
+    },
     totals::Totals,
     window::Window,
 };
-use crate::model::{Metric, ProfileMetrics, Resource, Span};
+use crate::model::{Exemplar, Metric, ProfileMetrics, Resource, Span};
 use std::{
     collections::HashMap,
     mem, ptr,
@@ -76,6 +80,7 @@ struct Tracked {
     changed: Instant,
     /// Idle for so long that it ends unless someone comes.
     ending: bool,
+    exemplars: Exemplars,
 }
 
 impl Collector {
@@ -141,7 +146,7 @@ impl Collector {
         });
         #[cfg(feature = "log-layer")]
         self.logs.drain();
-        let snapshot = self.snapshot(false);
+        let snapshot = self.snapshot(false, Exemplars::take_fresh);
         self.tracked.values_mut().for_each(|tracked| tracked.seen.max = 0);
         #[cfg(feature = "log-layer")]
         self.logs.forget_max();
@@ -150,6 +155,21 @@ impl Collector {
 
     pub(crate) fn resource(&self) -> &Arc<Resource> {
         &self.resource
+    }
+
+    /// Has spans of traces that the sampler left out kept.
+    pub(crate) fn keep_spans(&mut self, config: KeepConfig) {
+        self.spans.keep(config);
+    }
+
+    /// Has durations point to traces that are exported: those whose lower half, halved, is below `bound`.
+    pub(crate) fn set_exemplars(&mut self, bound: u64) {
+        self.spans.exemplars.set_bound(bound);
+    }
+
+    /// What became of those.
+    pub(crate) fn keep_stats(&self) -> KeepStats {
+        self.spans.keep_stats()
     }
 
     /// The spans that ended since anybody last asked, in no order, and how many more found no room.
@@ -161,23 +181,23 @@ impl Collector {
     /// The totals at this moment, and the change of the last interval.
     pub(crate) fn peek(&mut self) -> ProfileMetrics {
         self.read(false);
-        self.snapshot(false)
+        self.snapshot(false, |exemplars| exemplars.all())
     }
 
     /// The same, where those of a function's series that have ended are one more of its series.
     pub(crate) fn peek_at_all(&mut self) -> ProfileMetrics {
         self.read(false);
-        self.snapshot(true)
+        self.snapshot(true, |_| Vec::new())
     }
 
-    fn snapshot(&mut self, all: bool) -> ProfileMetrics {
+    fn snapshot(&mut self, all: bool, exemplars: impl Fn(&mut Exemplars) -> Vec<Exemplar>) -> ProfileMetrics {
         self.ended.values_mut().for_each(|sum| sum.labels.refresh(&self.names, sum.site, None));
         let ended = self.ended.values().filter(|_| !all).map(|sum| sum.labels.ended(sum.seen.calls()));
         ProfileMetrics {
             resource: self.resource.clone(),
             interval: self.before..self.began,
             ended: ended.collect(),
-            metrics: self.metrics(all),
+            metrics: self.metrics(all, exemplars),
         }
     }
 
@@ -224,6 +244,7 @@ impl Collector {
         for (key, (site, keyed, totals)) in readings {
             self.track(key, site, keyed, &totals);
         }
+        self.spans.exemplars.clear();
     }
 
     fn track(&mut self, key: *const (), site: &'static Site, keyed: Option<Arc<Keyed>>, totals: &Totals) {
@@ -237,9 +258,10 @@ impl Collector {
         }
         tracked.seen.raise(&now);
         tracked.labels.refresh(&self.names, site, tracked.keyed.as_deref());
+        self.spans.exemplars.give(key, &mut tracked.exemplars);
     }
 
-    fn metrics(&mut self, all: bool) -> Vec<Metric> {
+    fn metrics(&mut self, all: bool, exemplars: impl Fn(&mut Exemplars) -> Vec<Exemplar>) -> Vec<Metric> {
         let mut metrics = self.descriptors.empty();
         let mut order: Vec<&mut Tracked> = self.tracked.values_mut().collect();
         order.sort_by(|a, b| a.labels.order().cmp(&b.labels.order()));
@@ -254,10 +276,11 @@ impl Collector {
                 continue;
             }
             let change = tracked.drained.since(&tracked.before);
-            push(&mut metrics, &mut tracked.labels, tracked.site.state(), &tracked.seen, &change);
+            let exemplars = exemplars(&mut tracked.exemplars);
+            push(&mut metrics, &mut tracked.labels, tracked.site.state(), &tracked.seen, &change, exemplars);
         }
         for sum in self.ended.values_mut().filter(|_| all) {
-            push(&mut metrics, &mut sum.labels, sum.site.state(), &sum.seen, &Totals::default());
+            push(&mut metrics, &mut sum.labels, sum.site.state(), &sum.seen, &Totals::default(), Vec::new());
         }
         #[cfg_attr(not(feature = "log-layer"), expect(unused_mut))]
         let mut metrics = metrics.finish();
@@ -271,7 +294,8 @@ impl Tracked {
     fn new(site: &'static Site, keyed: Option<Arc<Keyed>>, start: SystemTime) -> Self {
         let (base, seen, drained, before) = Default::default();
         let labels = Labels::new(start);
-        Self { site, keyed, labels, base, seen, drained, before, changed: Instant::now(), ending: false }
+        let (changed, ending, exemplars) = (Instant::now(), false, Exemplars::default());
+        Self { site, keyed, labels, base, seen, drained, before, changed, ending, exemplars }
     }
 
     /// Whether the series is over: first its threads are told to look it up again, and if none has by the next time, it is.

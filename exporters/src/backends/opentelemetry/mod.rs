@@ -200,7 +200,7 @@ impl Exporter for OpenTelemetryExporter {
     }
 
     fn capability(&self) -> Capability {
-        let mut capability = Capability::ALL;
+        let mut capability = Capability::ALL.with_traces();
         capability.max_bytes = self.config.max_body.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         capability.max_items = self.config.batch_size;
         capability

@@ -1,8 +1,10 @@
 //! From what threads left behind to spans: names, times of the wall clock, attributes.
 
 use super::{
-    End, More, Record, Thread, all_queues,
+    End, LEFT_OUT, More, Record, Thread, all_queues,
     details::{Details, Event},
+    exemplars::Found,
+    keep::{Keep, KeepConfig, KeepStats},
 };
 use crate::{
     clock,
@@ -28,6 +30,8 @@ pub(crate) struct Spans {
     facts: HashMap<*const Site, Facts>,
     /// What both clocks said at some moments, the latest last.
     anchors: Vec<Anchor>,
+    keep: Option<Keep>,
+    pub(crate) exemplars: Found,
 }
 
 // SAFETY: the pointers are only compared.
@@ -60,14 +64,33 @@ struct Facts {
 
 impl Spans {
     pub(crate) fn new() -> Self {
-        Self { facts: HashMap::new(), anchors: Vec::new() }
+        Self { facts: HashMap::new(), anchors: Vec::new(), keep: None, exemplars: Found::default() }
     }
 
-    /// All spans that ended since the last time, and how many more there were that found no room.
+    /// Has spans of traces that the sampler left out kept.
+    pub(crate) fn keep(&mut self, config: KeepConfig) {
+        self.keep = Some(Keep::new(config));
+    }
+
+    /// What became of those.
+    pub(crate) fn keep_stats(&self) -> KeepStats {
+        self.keep.as_ref().map(Keep::stats).unwrap_or_default()
+    }
+
+    /// All spans that ended since the last time and are to be exported, and how many more there were that found no room.
     pub(crate) fn drain(&mut self, names: &Names) -> (Vec<Span>, u64) {
         self.read_clocks();
-        let mut spans = Vec::new();
-        let dropped = read(|thread, record| spans.push(self.span(names, thread, record)));
+        self.keep.iter_mut().for_each(Keep::give_up_old);
+        let (mut spans, mut kept) = (Vec::new(), Vec::new());
+        let dropped = read(|thread, record| match &mut self.keep {
+            Some(keep) if record.start & LEFT_OUT != 0 => {
+                keep.take(record, thread, &mut kept);
+                spans.extend(kept.drain(..).map(|(record, thread)| self.span(names, &thread, record)));
+            }
+            // Of a time when they were kept.
+            None if record.start & LEFT_OUT != 0 => {}
+            _ => spans.push(self.span(names, thread, record)),
+        });
         (spans, dropped)
     }
 
@@ -108,6 +131,7 @@ impl Spans {
 
     fn span(&mut self, names: &Names, thread: &Thread, record: Record) -> Span {
         let Record { site, trace, span, parent, start, took, more } = record;
+        let (flags, start) = (u8::from(start & LEFT_OUT == 0), start & !LEFT_OUT);
         // A clock that went backwards makes no time.
         let took = if took.cast_signed() >= 0 { took } else { 0 };
         let anchor = self.anchor(start);
@@ -124,11 +148,11 @@ impl Spans {
         drop(held);
         let attributes = attributes(site, more.thread.as_deref().unwrap_or(thread), &more, added);
         let facts = self.facts(names, site);
-        Span {
+        let span = Span {
             context: SpanContext {
                 trace_id: trace_id(trace),
                 span_id: span.to_be_bytes(),
-                flags: 1,
+                flags,
                 trace_state: more.state.as_deref().cloned().unwrap_or_default().into(),
             },
             parent_id: parent.to_be_bytes(),
@@ -150,12 +174,14 @@ impl Spans {
                 End::Cancelled => Status::Error("cancelled".into()),
             },
             scope: facts.scope.clone(),
-        }
+        };
+        self.exemplars.add(site, more.keyed.as_ref(), &span, clock::seconds(took));
+        span
     }
 }
 
 /// Shows all that was recorded since the last time. Gives how much more there was that found no room.
-fn read(mut visit: impl FnMut(&Thread, Record)) -> u64 {
+fn read(mut visit: impl FnMut(&Arc<Thread>, Record)) -> u64 {
     let (mut dropped, mut at) = (0, 0);
     let mut queues = all_queues();
     while let Some((reader, thread)) = queues.get_mut(at) {

@@ -81,6 +81,11 @@ impl Details {
         }
     }
 
+    /// The bytes that it holds.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.held.0
+    }
+
     /// Whether there is room for so many bytes, which are then taken.
     fn hold(&mut self, bytes: usize) -> bool {
         let fits = HELD.fetch_add(bytes, Relaxed).saturating_add(bytes) <= MOST_OF_ALL;

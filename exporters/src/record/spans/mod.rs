@@ -5,7 +5,9 @@
 
 mod collect;
 pub(super) mod details;
+pub(super) mod exemplars;
 mod ids;
+pub(crate) mod keep;
 mod open;
 mod ring;
 
@@ -47,10 +49,19 @@ pub(super) struct Record {
     span: u64,
     /// Zero for a root.
     parent: u64,
-    /// In ticks, as what follows.
+    /// In ticks, as what follows; with [`LEFT_OUT`].
     start: u64,
     took: u64,
     more: Option<Box<More>>,
+}
+
+/// Of a [`Record`]'s start, which would take a hundred years to get there: the sampler left its trace out.
+const LEFT_OUT: u64 = 1 << 63;
+
+/// That bit, of the flags of a trace.
+#[inline(always)]
+fn left_out(flags: u8) -> u64 {
+    u64::from(!flags & 1) << 63
 }
 
 /// What is known of some spans only.
@@ -301,7 +312,7 @@ impl Local {
     fn root(&self) -> bool {
         let low = self.ids.next();
         self.current.low.set(low);
-        sampler::samples(low)
+        sampler::records(low)
     }
 
     /// A span in the one that is running, or the first of a trace that is recorded.
@@ -311,10 +322,11 @@ impl Local {
         if current.span.get() == 0 {
             current.high.set(self.ids.next());
             current.state.set(ptr::null());
+            current.flags.set(sampler::samples(current.low.get()).into());
+        } else if current.remote.replace(false) {
+            current.flags.set(sampler::follows(current.low.get(), current.flags.get() & 1 == 1).into());
         }
         current.span.set(self.ids.next());
-        current.flags.set(1);
-        current.remote.set(false);
     }
 }
 
@@ -420,7 +432,7 @@ pub(super) fn end(start: Option<u64>, end: u64) {
         }
         let (trace, span) = ([current.high.get(), current.low.get()], current.span.replace(outer));
         current.remote.set(outer_remote);
-        let took = end.wrapping_sub(start);
+        let (took, start) = (end.wrapping_sub(start), start | left_out(current.flags.get()));
         local.write(|| Record { site, trace, span, parent: outer, start, took, more });
     });
 }

@@ -8,7 +8,7 @@ use super::{
         shard::Cause,
         site::Site,
     },
-    Before, Current, End, GENERATION, LOCAL, More, Record, replace, unchanged,
+    Before, Current, End, GENERATION, LOCAL, More, Record, left_out, replace, unchanged,
 };
 use std::{
     mem,
@@ -152,7 +152,7 @@ pub(in super::super) fn close(
         more.busy = Some(busy);
         more.memory = memory;
         let (trace, span, took) = (current.trace, current.span, end.wrapping_sub(start));
-        let more = Some(Box::new(more));
+        let (more, start) = (Some(Box::new(more)), start | left_out(current.flags));
         LOCAL.with(|local| local.write(|| Record { site, trace, span, parent, start, took, more }));
     });
 }
