@@ -6,7 +6,7 @@ use crate::prometheus::{PrometheusConfig, PrometheusExporter};
 use crate::{
     AnyExporter, Error, ErrorKind, Exporter, KeepConfig, KeyValue, Resource, Result, Sampler,
     config::{Config, Sink},
-    foreign::tell,
+    foreign::{say, tell},
     record,
     record::snapshot::IDLE,
     settings::{Environment, Names},
@@ -239,7 +239,7 @@ impl Builder {
         drop(current);
         if let Some(error) = missed {
             tell!(%error, "going on without a scrape endpoint");
-            exit::say(&format!("{error}; going on without it"));
+            say(&format!("{error}; going on without it"));
         }
         Ok(Profiler(Some(runtime)))
     }

@@ -77,6 +77,8 @@ pub struct Profiler(Option<Arc<Runtime>>);
 /// | `PROFILING_PROMETHEUS_ALLOW_REMOTE` | `true`: it may be one that other machines can reach |
 /// | `OTEL_EXPORTER_PROMETHEUS_HOST`, `OTEL_EXPORTER_PROMETHEUS_PORT` | the same address in two parts |
 /// | `PROFILING_INTERVAL` | how long an interval is, for example `10s` |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | where an OTLP receiver is, to which metrics and traces are sent; with the specification's others; feature `opentelemetry` |
+/// | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are sampled, for example `parentbased_traceidratio` and `0.1` |
 /// | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who reports |
 ///
 /// Without any of them it serves `http://127.0.0.1:9464/metrics`, and, where standard error is a terminal, prints a

@@ -18,6 +18,8 @@ impl OpenTelemetryConfig {
     /// told, and left out, as the specification has it.
     pub(super) fn fill(&mut self, environment: &Environment) -> Result<()> {
         let of = |setting: &'static str| Variables { environment, setting };
+        self.traces = self.traces.or_else(|| is_chosen(environment, "OTEL_TRACES_EXPORTER"));
+        self.metrics = self.metrics.or_else(|| is_chosen(environment, "OTEL_METRICS_EXPORTER"));
         let endpoints = of("ENDPOINT").checked(|text| text.parse::<Endpoint>().ok())?;
         let own = [&mut self.endpoint, &mut self.traces_endpoint, &mut self.metrics_endpoint];
         fill(own, endpoints);
@@ -130,6 +132,12 @@ impl Variables<'_> {
     }
 }
 
+/// Whether `otlp` is among the exporters that a variable lists, if it lists any.
+fn is_chosen(environment: &Environment, variable: &str) -> Option<bool> {
+    let list = environment.get(variable)?;
+    Some(list.split(',').any(|name| name.trim().eq_ignore_ascii_case("otlp")))
+}
+
 fn protocol(text: &str) -> Option<OtlpProtocol> {
     match text {
         "http/protobuf" => Some(OtlpProtocol::HttpProtobuf),
@@ -188,6 +196,23 @@ mod tests {
         let name = |(name, text): &(&str, &str)| (format!("OTEL_EXPORTER_OTLP_{name}"), (*text).to_owned());
         let mut config = config;
         config.fill(&variables.iter().map(name).collect()).map(|()| config)
+    }
+
+    #[test]
+    fn exporters_that_are_chosen_say_what_is_sent() {
+        let sends = |traces: &str, metrics: &str, config: OpenTelemetryConfig| {
+            let variables = [("OTEL_TRACES_EXPORTER", traces), ("OTEL_METRICS_EXPORTER", metrics)];
+            let set = variables.into_iter().filter(|(_, text)| !text.is_empty());
+            let mut config = config;
+            config.fill(&set.map(|(name, text)| (name.to_owned(), text.to_owned())).collect()).unwrap();
+            (config.traces, config.metrics)
+        };
+        let none = OpenTelemetryConfig::default;
+        assert_eq!(sends("", "", none()), (None, None));
+        assert_eq!(sends("otlp", "none", none()), (Some(true), Some(false)));
+        assert_eq!(sends("console, OTLP", "prometheus", none()), (Some(true), Some(false)));
+        let set = OpenTelemetryConfig { traces: Some(false), ..none() };
+        assert_eq!(sends("otlp", "otlp", set), (Some(false), Some(true)));
     }
 
     fn endpoint(text: &str) -> Option<Endpoint> {
