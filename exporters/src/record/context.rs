@@ -29,7 +29,7 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 /// Something is current for as long as this lives.
-struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     before: Before,
     /// Of whom `current` borrows.
     _context: PhantomData<&'a Context>,
@@ -54,7 +54,7 @@ impl Context {
     }
 
     /// What happens in another process' span; without one, or in one that is none, nothing is current.
-    fn remote(parent: Option<SpanContext>) -> Self {
+    pub(crate) fn remote(parent: Option<SpanContext>) -> Self {
         let Some(parent) = parent.filter(SpanContext::is_valid) else {
             return Self { current: Current::NONE, state: None, unsampled: false };
         };
@@ -72,7 +72,7 @@ impl Context {
         Self { current, state, unsampled }
     }
 
-    fn enter(&self) -> Scope<'_> {
+    pub(crate) fn enter(&self) -> Scope<'_> {
         let state = self.state.as_ref().map_or(ptr::null(), Arc::as_ptr);
         let before = spans::adopt(Current { state, ..self.current }, self.unsampled);
         Scope { before, _context: PhantomData }
