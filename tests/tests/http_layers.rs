@@ -543,6 +543,8 @@ fn reqwest_is_a_client_like_any_other() {
         String::from_utf8(head).unwrap()
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Who switches TLS on in reqwest must choose, also where it is not used.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let client = ServiceBuilder::new().layer(HttpClientLayer::new()).service(client);
     let request = |url: String| reqwest::Request::new(Method::POST, url.parse().unwrap());
