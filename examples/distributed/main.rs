@@ -23,6 +23,8 @@ type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 #[tokio::main]
 async fn main() -> Result {
+    // Where anything in the build has reqwest speak TLS, as the feature `http` of `exporters` does, somebody must say how.
+    rustls::crypto::ring::default_provider().install_default().map_err(|_| "there are two TLS providers")?;
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
