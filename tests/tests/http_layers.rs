@@ -190,7 +190,9 @@ fn what_is_not_known_is_not_told() {
     let spans = recording.spans();
     let server = &spans[1];
     assert_eq!((&*server.name, server.parent_id), ("GET", [0; 8]));
-    for key in ["http.route", "server.address", "server.port", "url.scheme", "url.query", "user_agent.original"] {
+    for key in
+        ["http.route", "server.address", "server.port", "url.scheme", "url.query", "user_agent.original"]
+    {
         assert_eq!(server.attributes.get(key), None, "{key}");
     }
     assert_eq!(recording.calls(SERVER, &[("http.request.method", "GET"), ("result", "ok")]), Some(1));
@@ -236,7 +238,10 @@ fn a_client_tells_of_its_request() {
     // Nothing says how it is asked.
     assert_eq!((text(&spans[1], "server.address"), text(&spans[1], "url.full")), (Some("pay.example"), None));
     assert_eq!(text(&spans[3], "url.full"), Some("http://[::1]/a?b=c"));
-    assert_eq!((text(&spans[3], "server.address"), number(&spans[3], "server.port")), (Some("::1"), Some(80)));
+    assert_eq!(
+        (text(&spans[3], "server.address"), number(&spans[3], "server.port")),
+        (Some("::1"), Some(80))
+    );
 }
 
 #[test]

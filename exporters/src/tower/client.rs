@@ -86,7 +86,11 @@ where
         }
         let key = site.series(None, |with| {
             let (target, method) = (request.target(), message::method(request.method()));
-            with(&[private::value(method), private::value(&target.address()), private::value(&target.port())]);
+            with(&[
+                private::value(method),
+                private::value(&target.address()),
+                private::value(&target.port()),
+            ]);
         });
         ResponseFuture::new(Side::Client, site, key, None, || {
             if is_recording() {

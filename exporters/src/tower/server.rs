@@ -5,7 +5,7 @@ use super::{
     message::{self, Target},
 };
 use crate::{
-    SpanContext, __private as private,
+    __private as private, SpanContext,
     record::{Context, is_recording, set_span_attribute, update_span_name},
 };
 use http::{Request, Response, header, request::Parts};
