@@ -110,7 +110,9 @@ pub fn current_span() -> Option<SpanContext> {
 /// Has a future or a closure run in the span that is current now, wherever and whenever it runs: on another thread, in a task
 /// of its own. Gives a future, or a closure.
 ///
-/// Without it what a new thread or task does is in a trace of its own. A closure is boxed, and may be sent.
+/// Without it what a new thread or task does is in a trace of its own. A closure is boxed, and may be sent. It is made where the span
+/// is current: what rayon runs in its pool, the closures of `map` and `scope` too, is there already, so make them before
+/// (`rayon::join(in_current(a), in_current(b))`, or a `Vec` of them to iterate over).
 ///
 /// ```
 /// # use exporters::{in_current, profiled};
