@@ -27,6 +27,8 @@ mod secret;
 mod settings;
 #[cfg_attr(not(feature = "file"), path = "no_spool.rs")]
 mod spool;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[cfg(feature = "http")]
 mod transport;
 

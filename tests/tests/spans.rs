@@ -5,6 +5,7 @@ use exporters::{
     add_span_event, current_span, in_current, profiled, set_span_attribute, update_span_name,
     with_remote_parent,
 };
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::{
     fmt::Error,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -401,6 +402,50 @@ fn threads_are_children_if_they_are_told() {
     let outer = one(&spans, "spawns");
     assert_child(one(&spans, "middle"), outer);
     assert_eq!(spans.iter().filter(|span| short(span) == "leaf" && span.parent_id == [0; 8]).count(), 1);
+}
+
+#[test]
+fn what_rayon_runs_is_a_child_of_who_asked_for_it() {
+    #[profiled]
+    fn item(n: usize) -> usize {
+        n
+    }
+    #[profiled]
+    fn joins() -> usize {
+        let (a, b) = rayon::join(in_current(|| item(1)), in_current(|| item(2)));
+        a + b
+    }
+    /// The closure of `rayon::scope` runs in the pool, so what it spawns is made before.
+    #[profiled]
+    fn scope() {
+        let work: Vec<_> = (0..8).map(|n| in_current(move || item(n))).collect();
+        rayon::scope(|scope| work.into_iter().for_each(|work| scope.spawn(|_| _ = work())));
+    }
+    #[profiled]
+    fn scope_in_place() {
+        rayon::in_place_scope(|scope| {
+            for n in 0..8 {
+                let work = in_current(move || item(n));
+                scope.spawn(|_| _ = work());
+            }
+        });
+    }
+    #[profiled]
+    fn iterates() -> usize {
+        let work: Vec<_> = (0..100).map(|n| in_current(move || item(n))).collect();
+        work.into_par_iter().map(|work| work()).sum()
+    }
+    let recording = Recording::all();
+    assert_eq!(joins(), 3);
+    scope();
+    scope_in_place();
+    assert_eq!(iterates(), 4950);
+    let spans = recording.spans();
+    for (parent, children) in [("joins", 2), ("scope", 8), ("scope_in_place", 8), ("iterates", 100)] {
+        let parent = one(&spans, parent);
+        let of = spans.iter().filter(|span| span.parent_id == parent.context.span_id);
+        assert_eq!(of.inspect(|child| assert_child(child, parent)).count(), children, "{}", parent.name);
+    }
 }
 
 fn remote(flags: u8) -> SpanContext {

@@ -171,7 +171,7 @@ impl Labels {
                     key: (*key).into(),
                     value: Clone::clone(value),
                 };
-                spec.keys.iter().zip(values).map(pair).collect()
+                spec.keys.iter().zip(values).filter(|(_, value)| !value.is_absent()).map(pair).collect()
             }
         };
         let place = [KeyValue::new("function", function.to_string()), KeyValue::new("module", spec.module)];

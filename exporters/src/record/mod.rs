@@ -36,6 +36,8 @@ mod window;
 pub use alloc::ProfilingAllocator;
 pub use annotate::{add_span_event, is_recording, set_span_attribute, update_span_name};
 pub use call::{Call, Guard};
+#[cfg(feature = "tower")]
+pub(crate) use context::Context;
 pub use context::{Carry, InContext, Run, current_span, in_current, with_remote_parent};
 pub use future::{Custom, How, Method, Plain, Profiled, profiled};
 pub use keyed::{AttributeValue, Keyed, ValueRef, value};

@@ -134,6 +134,12 @@ impl Site {
         inventory::iter::<Self>.into_iter()
     }
 
+    /// Whether it is the library's, and not of interest before it is called. Such a one has attributes.
+    pub(super) fn is_own(&self) -> bool {
+        let spec = &self.state().spec;
+        spec.package == env!("CARGO_PKG_NAME") && !spec.keys.is_empty()
+    }
+
     /// Where threads have its shard; beyond every table if calls do not take the fast path.
     #[inline(always)]
     pub(super) fn fast_place(&self) -> u32 {
@@ -142,7 +148,7 @@ impl Site {
 
     /// Whether nothing is recorded.
     #[inline(always)]
-    pub(super) fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         match self.fast_place() {
             nowhere::OFF => true,
             nowhere::UNDECIDED => self.mode() == OFF,

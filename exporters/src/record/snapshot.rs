@@ -271,8 +271,9 @@ impl Collector {
             .map(|tracked| ptr::from_ref(tracked.site))
             .collect();
         for tracked in order {
-            // A function with attributes has a series without any only until it is called.
-            if tracked.keyed.is_none() && has_keyed.contains(&ptr::from_ref(tracked.site)) {
+            // A function with attributes has a series without any only until it is called; one of the library's own has none then.
+            let called = has_keyed.contains(&ptr::from_ref(tracked.site)) || tracked.site.is_own();
+            if tracked.keyed.is_none() && called {
                 continue;
             }
             let change = tracked.drained.since(&tracked.before);

@@ -216,7 +216,8 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyV
         None => {}
         Some(None) => add("otel.metric.overflow", true.into()),
         Some(Some(values)) => {
-            site.state().spec.keys.iter().zip(values).for_each(|(key, value)| add(key, value.clone()));
+            let pairs = site.state().spec.keys.iter().zip(values).filter(|(_, value)| !value.is_absent());
+            pairs.for_each(|(key, value)| add(key, value.clone()));
         }
     }
     add("thread.id", thread.id.into());
