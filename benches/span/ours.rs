@@ -100,9 +100,13 @@ pub(crate) fn span(sampler: Sampler) -> Result<Run> {
 
 /// Calls in a trace about which has been decided: by these flags.
 pub(crate) fn in_remote(flags: u8) -> Result<Run> {
-    let run = span(ratio(0.0))?;
+    start()?;
     let parent = SpanContext { trace_id: [1; 16], span_id: [1; 8], flags, trace_state: "".into() };
-    Ok(Box::new(move |count| with_remote_parent(parent.clone(), || run(count))))
+    let run = repeat(subject);
+    Ok(Box::new(move |count| {
+        spans::sample(&ratio(0.0));
+        with_remote_parent(parent.clone(), || run(count));
+    }))
 }
 
 pub(crate) fn asynchronous() -> Result<Run> {
