@@ -31,8 +31,7 @@ fn asks_for_otlp(environment: &Environment) -> bool {
         let list = environment.get(variable).unwrap_or("otlp");
         list.split(',').any(|name| name.trim().eq_ignore_ascii_case("otlp"))
     };
-    RECEIVERS.iter().any(|variable| is_set(variable))
-        && (chosen("OTEL_TRACES_EXPORTER") || chosen("OTEL_METRICS_EXPORTER"))
+    RECEIVERS.iter().any(is_set) && (chosen("OTEL_TRACES_EXPORTER") || chosen("OTEL_METRICS_EXPORTER"))
 }
 
 /// The kinds that variables are about: of two that one could be about, the one with the longer name.
