@@ -6,7 +6,7 @@ mod sites;
 use super::{
     OWN_TARGET,
     alloc::uncounted,
-    detached::{Detached, Parent},
+    detached::{self, Detached, Parent},
     is_on,
     spans::{self, details, details::Details},
     thread,
@@ -198,7 +198,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
         }
         let parent = event.parent().map(|id| call_around(&ctx.span(id)?));
         let is_recorded = match &parent {
-            None => spans::is_recording(),
+            None => {
+                detached::settle();
+                spans::is_recording()
+            }
             Some(parent) => parent.as_ref().is_some_and(|parent| parent.is_recorded()),
         };
         if !is_recorded {
