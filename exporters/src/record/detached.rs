@@ -95,7 +95,10 @@ thread_local! {
 
 /// Runs `f`, which calls nothing of the program's, with what the thread has entered; `None` when it ends.
 fn with_entries<T>(f: impl FnOnce(&mut Vec<Entry>) -> T) -> Option<T> {
-    ENTRIES.try_with(|entries| entries.try_borrow_mut().ok().map(|mut entries| f(&mut entries.0))).ok().flatten()
+    ENTRIES
+        .try_with(|entries| entries.try_borrow_mut().ok().map(|mut entries| f(&mut entries.0)))
+        .ok()
+        .flatten()
 }
 
 impl Detached {
@@ -156,7 +159,17 @@ impl Detached {
             let mark = (alloc::is_installed() && !again).then(Mark::begin);
             let (level, panicking) = (spans::level(), thread::panicking());
             let start = clock::now();
-            entries.push(Entry { call: self, level, before, outer, start, mark, again, panicking, left: None });
+            entries.push(Entry {
+                call: self,
+                level,
+                before,
+                outer,
+                start,
+                mark,
+                again,
+                panicking,
+                left: None,
+            });
         });
     }
 

@@ -258,7 +258,12 @@ fn happened(event: &Event<'_>, is_failure: bool) -> impl FnOnce(&mut Details) + 
     let mut fields = Fields::default();
     event.record(&mut fields);
     let Fields { mut attributes, message, error } = fields;
-    let text = || attributes.iter().find(|attribute| attribute.key == "error").map(|error| error.value.to_string().into());
+    let text = || {
+        attributes
+            .iter()
+            .find(|attribute| attribute.key == "error")
+            .map(|error| error.value.to_string().into())
+    };
     let error = error.or_else(|| is_failure.then(text).flatten());
     let name = match &error {
         Some(_) => "exception".into(),

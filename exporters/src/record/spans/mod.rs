@@ -511,7 +511,9 @@ fn with_running(with: impl FnOnce(&mut More)) {
         local.frames(|frames| match frames.get_mut(polled.below as usize..).and_then(<[Frame]>::last_mut) {
             Some(frame) => with(frame.more.get_or_insert_with(|| uncounted(Box::default))),
             #[cfg(feature = "tracing-layer")]
-            None if polled.is_detached() => super::detached::with_open(polled.open, |open| with(open.more_mut())),
+            None if polled.is_detached() => {
+                super::detached::with_open(polled.open, |open| with(open.more_mut()))
+            }
             None => {
                 // SAFETY: it is polled on this thread, and until that is over nobody else has a reference to it.
                 if let Some(open) = unsafe { polled.open.as_mut() } {

@@ -1,5 +1,7 @@
 //! Spans of async calls: made at the first poll, current while the future is polled, and told when it ends.
 
+#[cfg(feature = "tracing-layer")]
+use super::details::Details;
 use super::{
     super::{
         alloc::{Tally, uncounted},
@@ -10,8 +12,6 @@ use super::{
     },
     Before, Current, End, GENERATION, LOCAL, More, Record, replace, unchanged,
 };
-#[cfg(feature = "tracing-layer")]
-use super::details::Details;
 use std::{
     mem,
     ptr::{self, NonNull},

@@ -24,7 +24,9 @@ thread_local! {
 }
 
 /// Held over a fork, so that no thread has it that the child does not have.
-pub(in super::super) struct SitesGuard(#[expect(dead_code, reason = "it is only held")] MutexGuard<'static, Sites>);
+pub(in super::super) struct SitesGuard(
+    #[expect(dead_code, reason = "it is only held")] MutexGuard<'static, Sites>,
+);
 
 pub(in super::super) fn sites() -> SitesGuard {
     SitesGuard(all())
