@@ -72,6 +72,8 @@ pub use pipeline::{
 };
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
+#[cfg(feature = "tracing-layer")]
+pub use record::TracingLayer;
 pub use record::{
     AttributeValue, Carry, ErrorType, InContext, KeepConfig, KeepStats, ProfilingAllocator, Run, Sampler,
     ValueRef, add_span_event, current_span, in_current, is_recording, set_span_attribute, update_span_name,

@@ -112,7 +112,9 @@ impl Runtime {
 
     /// Runs `task` on a thread and a tokio runtime of its own, until exporting stops.
     fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
+        // What blocks has threads of its own.
+        let mut tokio = tokio::runtime::Builder::new_current_thread();
+        let tokio = tokio.enable_all().on_thread_start(record::serve).build().map_err(no_thread)?;
         let mut stop = self.stop_exporting.subscribe();
         spawn(name, move || {
             tokio.block_on(async {
@@ -309,7 +311,11 @@ fn next_drain(due: Instant, interval: Duration, began: Instant, ended: Instant) 
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(no_thread)
+    let serve = move || {
+        record::serve();
+        run();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(serve).map(drop).map_err(no_thread)
 }
 
 fn no_thread(error: io::Error) -> Error {

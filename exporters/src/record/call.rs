@@ -28,6 +28,12 @@ thread_local! {
 /// Of [`CALLEES`]: the thread is in a trace that is not recorded. What is subtracted from a time takes it along: see `Shard::read`.
 pub(super) const UNSAMPLED: u64 = 1 << 63;
 
+/// Of [`CALLEES`]: nothing that saved them runs within the detached call that was entered last. Whoever saves takes it away.
+pub(super) const ENTERED: u64 = 1 << 62;
+
+/// What of [`CALLEES`] is no time.
+pub(super) const FLAGS: u64 = UNSAMPLED | ENTERED;
+
 /// Bits of [`Call::shard`] that the alignment leaves free.
 mod tag {
     /// Not recorded at all.

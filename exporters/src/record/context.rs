@@ -78,7 +78,7 @@ impl Context {
         Scope { before, _context: PhantomData }
     }
 
-    fn into_span_context(self) -> Option<SpanContext> {
+    pub(super) fn into_span_context(self) -> Option<SpanContext> {
         let Current { trace: [high, low], span, flags, .. } = self.current;
         (span != 0).then(|| SpanContext {
             trace_id: trace_id([high, low]),

@@ -8,6 +8,8 @@ mod call;
 mod context;
 mod counts;
 mod describe;
+#[cfg(feature = "tracing-layer")]
+mod detached;
 #[cfg(feature = "log-layer")]
 mod emoji;
 pub(crate) mod fork;
@@ -31,6 +33,8 @@ pub(crate) mod spans;
 mod sync;
 mod thread;
 mod totals;
+#[cfg(feature = "tracing-layer")]
+mod tracing_layer;
 mod window;
 
 pub use alloc::ProfilingAllocator;
@@ -50,13 +54,19 @@ pub use outcome::{
 pub use sampler::Sampler;
 pub use site::{More, Objective, Owner, Site};
 pub use spans::keep::{KeepConfig, KeepStats};
-pub(crate) use thread::{own_shards, stay_alone};
+pub(crate) use thread::{own_shards, serve, stay_alone};
+#[cfg(feature = "tracing-layer")]
+pub use tracing_layer::TracingLayer;
 
 use crate::clock;
 use std::{
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU8,
+            Ordering::{Relaxed, SeqCst},
+            fence,
+        },
     },
     time::SystemTime,
 };
@@ -80,8 +90,12 @@ static SINCE: OnceLock<SystemTime> = OnceLock::new();
 /// How many want calls to be recorded.
 static USERS: Mutex<usize> = Mutex::new(0);
 
+/// The target of the library's own messages. They are not recorded: that could cause more of them.
+#[cfg(any(feature = "log-layer", feature = "tracing-layer"))]
+const OWN_TARGET: &str = "exporters";
+
 /// Whether calls are recorded.
-#[cfg(feature = "log-layer")]
+#[cfg(any(feature = "log-layer", feature = "tracing-layer"))]
 pub(crate) fn is_on() -> bool {
     MODE.load(Relaxed) != OFF
 }
@@ -136,6 +150,8 @@ pub(crate) fn stop() {
 
 fn set_mode(mode: u8) {
     MODE.store(mode, Relaxed);
+    // Of a site that is made meanwhile either this knows, or it knows of this.
+    fence(SeqCst);
     Site::all().for_each(|site| site.set_mode(mode));
 }
 

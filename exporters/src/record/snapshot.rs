@@ -86,19 +86,13 @@ struct Tracked {
 impl Collector {
     /// Reads from the beginning of recording, or only what comes `from_now`.
     pub(crate) fn new(resource: Arc<Resource>, whose: Whose, from_now: bool) -> Self {
-        let mut sites: Vec<&'static Site> = Site::all().collect();
-        // The linker gives them in any order.
-        sites.sort_by_key(|site| {
-            let spec = &site.state().spec;
-            (spec.module, spec.name, spec.file, spec.line)
-        });
         let start = if from_now { SystemTime::now() } else { since() };
         let mut collector = Self {
             resource,
             descriptors: Descriptors::default(),
             names: Names::default(),
             spans: Spans::new(),
-            sites,
+            sites: Vec::new(),
             tracked: HashMap::new(),
             ended: HashMap::new(),
             whose,
@@ -109,6 +103,7 @@ impl Collector {
             #[cfg(feature = "log-layer")]
             logs: super::log_metrics::Logs::new(start),
         };
+        collector.meet();
         if from_now {
             collector.read(true);
             for tracked in collector.tracked.values_mut() {
@@ -119,6 +114,23 @@ impl Collector {
             collector.logs.rebase();
         }
         collector
+    }
+
+    /// Learns of the sites that were registered since: of a library that was loaded, of a callsite of `tracing`.
+    fn meet(&mut self) {
+        let known = self.sites.len();
+        if Site::all().count() == known {
+            return;
+        }
+        let mut new: Vec<&'static Site> = Site::all().collect();
+        // The latest come first.
+        new.truncate(new.len() - known);
+        // The linker gives them in any order. Who was here keeps the name.
+        new.sort_by_key(|site| {
+            let spec = &site.state().spec;
+            (spec.module, spec.name, spec.file, spec.line)
+        });
+        self.sites.append(&mut new);
     }
 
     /// Ends the attribute sets that were idle for so long.
@@ -174,6 +186,7 @@ impl Collector {
 
     /// The spans that ended since anybody last asked, in no order, and how many more found no room.
     pub(crate) fn drain_spans(&mut self) -> (Vec<Span>, u64) {
+        self.meet();
         self.names.refresh(&self.sites);
         self.spans.drain(&self.names)
     }
@@ -202,6 +215,7 @@ impl Collector {
     }
 
     fn read(&mut self, take_max: bool) {
+        self.meet();
         let reading = reading();
         // SAFETY: the lock is held, so nobody reads.
         unsafe { Window::free_retired() };

@@ -122,7 +122,10 @@ impl Spans {
         let known = self.facts.get(&ptr::from_ref(site)).is_some_and(|facts| facts.function == function);
         if !known {
             let spec = &site.state().spec;
-            let name = for_ever(&format!("{}::{function}", spec.module));
+            let name = match spec.bare {
+                true => spec.name,
+                false => for_ever(&format!("{}::{function}", spec.module)),
+            };
             let scope = Arc::new(Scope { name: spec.package.into(), version: spec.version.into() });
             self.facts.insert(site, Facts { function: function.clone(), name, scope });
         }
@@ -138,7 +141,8 @@ impl Spans {
         let (start, end) = (anchor.wall(start), anchor.wall(start.wrapping_add(took)));
         let mut more = more.map(|more| *more).unwrap_or_default();
         let details = more.details.take().map(|details| *details).unwrap_or_default();
-        let Details { name, attributes: added, events, dropped_attributes, dropped_events, held } = details;
+        let Details { name, attributes: added, events, links, kind, reason, is_ok, held, .. } = details;
+        let Details { dropped_attributes, dropped_events, dropped_links, .. } = details;
         let event = |event: Event| SpanEvent {
             time: anchor.wall(event.ticks).clamp(start, end),
             name: event.name,
@@ -158,18 +162,19 @@ impl Spans {
             parent_id: parent.to_be_bytes(),
             parent_is_remote: more.remote_parent,
             name: name.unwrap_or(Cow::Borrowed(facts.name)),
-            kind: site.state().kind(),
+            kind: kind.unwrap_or_else(|| site.state().kind()),
             start,
             end,
             attributes,
             dropped_attributes,
             events,
             dropped_events,
-            links: Vec::new(),
-            dropped_links: 0,
+            links,
+            dropped_links,
             status: match more.end {
+                End::Well if is_ok => Status::Ok,
                 End::Well => Status::Unset,
-                End::Error(name) => Status::Error(name.into_string().into()),
+                End::Error(name) => Status::Error(reason.unwrap_or_else(|| name.into_string().into())),
                 End::Panic => Status::Error("panic".into()),
                 End::Cancelled => Status::Error("cancelled".into()),
             },

@@ -2,7 +2,7 @@
 
 use crate::{
     clock,
-    model::{Attributes, KeyValue, Value, memory},
+    model::{Attributes, KeyValue, SpanKind, SpanLink, Value, memory},
     record::alloc::uncounted,
 };
 use std::{
@@ -11,10 +11,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// Attributes and events of a span, each: OpenTelemetry's default limits.
+/// Attributes, events and links of a span, each: OpenTelemetry's default limits.
 const MOST: usize = 128;
 /// Bytes of an attribute's text, and of a name; the shortest of the limits that backends have.
-const LONGEST: usize = 4095;
+pub(in super::super) const LONGEST: usize = 4095;
 /// Bytes that all running spans and those in the rings hold of these together.
 const MOST_OF_ALL: usize = 16 << 20;
 
@@ -27,8 +27,15 @@ pub(in super::super) struct Details {
     pub(super) name: Option<Cow<'static, str>>,
     pub(super) attributes: Vec<KeyValue>,
     pub(super) events: Vec<Event>,
+    pub(super) links: Vec<SpanLink>,
+    pub(in super::super) kind: Option<SpanKind>,
+    /// Why it failed, if it did.
+    pub(super) reason: Option<Cow<'static, str>>,
+    /// Whether the program says that it went well.
+    pub(in super::super) is_ok: bool,
     pub(super) dropped_attributes: u32,
     pub(super) dropped_events: u32,
+    pub(super) dropped_links: u32,
     pub(super) held: Held,
 }
 
@@ -49,6 +56,24 @@ impl Details {
         let name = short(name);
         if self.hold(memory::text(&name)) {
             self.name = Some(name);
+        }
+    }
+
+    /// Says why the call failed, if it does.
+    #[cfg(feature = "tracing-layer")]
+    pub(in super::super) fn explain(&mut self, reason: Cow<'static, str>) {
+        let reason = short(reason);
+        if self.hold(memory::text(&reason)) {
+            self.reason = Some(reason);
+        }
+    }
+
+    #[cfg(feature = "tracing-layer")]
+    pub(in super::super) fn link(&mut self, context: crate::model::SpanContext) {
+        let bytes = size_of::<SpanLink>() + memory::text(&context.trace_state);
+        match self.links.len() < MOST && self.hold(bytes) {
+            true => self.links.push(SpanLink { context, attributes: Attributes::default() }),
+            false => self.dropped_links = self.dropped_links.saturating_add(1),
         }
     }
 

@@ -13,7 +13,7 @@ mod ring;
 
 use super::{
     alloc::{Tally, uncounted},
-    call::{CALLEES, UNSAMPLED},
+    call::{CALLEES, FLAGS, UNSAMPLED},
     context::Context,
     keyed::Keyed,
     sampler,
@@ -22,6 +22,7 @@ use super::{
 };
 use details::Details;
 use ids::Ids;
+#[cfg(not(feature = "tracing-layer"))]
 use open::Open;
 use ring::{Reader, Room, Writer};
 use std::{
@@ -36,6 +37,8 @@ use std::{
 
 pub(crate) use collect::{Spans, discard};
 pub(super) use ids::derived;
+#[cfg(feature = "tracing-layer")]
+pub(super) use open::Open;
 pub(super) use open::{TracedWord, close, enter, open};
 
 /// W3C `tracestate`, shared by all spans of a trace in this process.
@@ -213,12 +216,20 @@ struct Local {
 /// An async call, and how many frames are not within it.
 #[derive(Clone, Copy, Debug)]
 struct Polled {
+    /// Of a detached call the number that tells where it was entered, which is odd.
     open: *mut Open,
-    below: usize,
+    below: u32,
+    /// How much is to be restored until nothing is.
+    depth: u32,
 }
 
 impl Polled {
-    const NONE: Self = Self { open: ptr::null_mut(), below: 0 };
+    const NONE: Self = Self { open: ptr::null_mut(), below: 0, depth: 0 };
+
+    /// Whether it is a detached call.
+    fn is_detached(self) -> bool {
+        self.open.addr() & 1 == 1
+    }
 }
 
 struct Queue {
@@ -420,7 +431,14 @@ pub(super) fn note_memory(memory: Tally) {
 #[inline(always)]
 pub(super) fn end(start: Option<u64>, end: u64) {
     LOCAL.with(|local| {
-        let Some(frame) = local.frames(Vec::pop) else { return };
+        let (frame, left) = local.frames(|frames| (frames.pop(), frames.len() as u32));
+        let Some(frame) = frame else { return };
+        #[cfg(feature = "tracing-layer")]
+        if local.polled.get().below > left {
+            super::detached::unwind(left);
+        }
+        #[cfg(not(feature = "tracing-layer"))]
+        let _ = left;
         if !frame.sampled {
             return;
         }
@@ -452,18 +470,19 @@ fn with_origin(more: &mut Option<Box<More>>, remote_parent: bool, current: &Curr
 pub(super) struct Before {
     current: Current,
     polled: Polled,
-    /// [`UNSAMPLED`], if it was set.
-    unsampled: u64,
+    /// Those of [`FLAGS`] that were set.
+    flags: u64,
 }
 
 /// Makes `current`, which is the span of `open` if that is not null, what runs on this thread, until [`restore`].
 fn replace(current: Current, unsampled: bool, open: *mut Open) -> Before {
     let callees = CALLEES.get();
-    CALLEES.set(callees & !UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
+    CALLEES.set(callees & !FLAGS | if unsampled { UNSAMPLED } else { 0 });
     LOCAL.with(|local| {
-        let below = local.frames(|frames| frames.len());
-        let polled = local.polled.replace(Polled { open, below });
-        Before { current: local.current.replace(current), polled, unsampled: callees & UNSAMPLED }
+        let below = local.frames(|frames| frames.len() as u32);
+        let polled = local.polled.get();
+        local.polled.set(Polled { open, below, depth: polled.depth + 1 });
+        Before { current: local.current.replace(current), polled, flags: callees & FLAGS }
     })
 }
 
@@ -475,12 +494,19 @@ pub(super) fn adopt(current: Current, unsampled: bool) -> Before {
 /// What is current now, to be [`restore`]d though nothing replaces it.
 fn unchanged() -> Before {
     let (current, polled) = LOCAL.with(|local| (local.current.get(), local.polled.get()));
-    Before { current, polled, unsampled: CALLEES.get() & UNSAMPLED }
+    // A detached call that is left meanwhile must know that what is current now will be so again.
+    LOCAL.with(|local| local.polled.set(Polled { depth: polled.depth + 1, ..polled }));
+    Before { current, polled, flags: CALLEES.get() & FLAGS }
 }
 
 /// Takes back [`adopt`] or [`enter`].
 pub(super) fn restore(before: Before) {
-    CALLEES.set(CALLEES.get() & !UNSAMPLED | before.unsampled);
+    CALLEES.set(CALLEES.get() & !FLAGS | before.flags);
+    put_back(before);
+}
+
+/// Takes back what is current, but not whether somebody records it.
+pub(super) fn put_back(before: Before) {
     LOCAL.with(|local| {
         local.current.set(before.current);
         local.polled.set(before.polled);
@@ -493,12 +519,16 @@ fn with_running(with: impl FnOnce(&mut More)) {
         return;
     }
     LOCAL.with(|local| {
-        let Polled { open, below } = local.polled.get();
-        local.frames(|frames| match frames.get_mut(below..).and_then(<[Frame]>::last_mut) {
+        let polled = local.polled.get();
+        local.frames(|frames| match frames.get_mut(polled.below as usize..).and_then(<[Frame]>::last_mut) {
             Some(frame) => with(frame.more.get_or_insert_with(|| uncounted(Box::default))),
+            #[cfg(feature = "tracing-layer")]
+            None if polled.is_detached() => {
+                super::detached::with_open(polled.open, |open| with(open.more_mut()))
+            }
             None => {
                 // SAFETY: it is polled on this thread, and until that is over nobody else has a reference to it.
-                if let Some(open) = unsafe { open.as_mut() } {
+                if let Some(open) = unsafe { polled.open.as_mut() } {
                     with(open.more_mut());
                 }
             }
@@ -506,11 +536,69 @@ fn with_running(with: impl FnOnce(&mut More)) {
     });
 }
 
+/// What is entered on this thread, as its detached calls have to know it.
+#[cfg(feature = "tracing-layer")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Level {
+    /// The number of what was entered last; of something else if it is not odd.
+    pub(super) number: *mut Open,
+    /// How many sync calls with a span are running.
+    pub(super) frames: u32,
+    /// How much is to be restored until nothing is.
+    pub(super) depth: u32,
+}
+
+/// Where this thread is.
+#[cfg(feature = "tracing-layer")]
+pub(super) fn level() -> Level {
+    LOCAL.with(|local| {
+        let Polled { open, depth, .. } = local.polled.get();
+        Level { number: open, frames: local.frames(|frames| frames.len() as u32), depth }
+    })
+}
+
+/// Whether a detached call is what was entered last.
+#[cfg(feature = "tracing-layer")]
+pub(super) fn is_held() -> bool {
+    LOCAL.with(|local| local.polled.get().is_detached())
+}
+
+/// How often this process, and those it is a child of, have been forked.
+#[cfg(feature = "tracing-layer")]
+pub(super) fn generation() -> u32 {
+    GENERATION.load(Relaxed)
+}
+
+/// A detached call is entered under a number, which is odd. Without a span of its own it is in the one that is running.
+#[cfg(feature = "tracing-layer")]
+pub(super) fn hold(span: Option<(Current, bool)>, number: *mut Open) -> Before {
+    let (current, unsampled) = span.unwrap_or_else(|| (running(), CALLEES.get() & UNSAMPLED != 0));
+    replace(current, unsampled, number)
+}
+
+/// The thread ends, and with it the detached calls that it did not leave.
+#[cfg(feature = "tracing-layer")]
+pub(super) fn let_go() {
+    LOCAL.with(|local| {
+        local.current.set(Current::NONE);
+        local.polled.set(Polled::NONE);
+    });
+}
+
 /// Whether a span is being recorded here.
 pub(super) fn is_recording() -> bool {
     let is_here = |local: &Local| {
-        let Polled { open, below } = local.polled.get();
-        !open.is_null() || local.frames(|frames| frames.len() > below)
+        let polled = local.polled.get();
+        if local.frames(|frames| frames.len() > polled.below as usize) {
+            return true;
+        }
+        #[cfg(feature = "tracing-layer")]
+        if polled.is_detached() {
+            let mut is_open = false;
+            super::detached::with_open(polled.open, |_| is_open = true);
+            return is_open;
+        }
+        !polled.open.is_null()
     };
     CALLEES.get() & UNSAMPLED == 0 && LOCAL.with(is_here)
 }
@@ -541,7 +629,10 @@ pub(super) fn forget_parent() {
     LOCAL.with(|local| {
         local.ids.forget();
         local.current.set(Current::NONE);
-        local.polled.set(Polled { open: ptr::null_mut(), ..local.polled.get() });
+        let polled = local.polled.get();
+        if !polled.is_detached() {
+            local.polled.set(Polled { open: ptr::null_mut(), ..polled });
+        }
         local.frames(|frames| frames.iter_mut().for_each(|frame| frame.sampled = false));
         // SAFETY: the thread's own, and nobody has a reference.
         unsafe { *local.queue.get() = None };
@@ -550,5 +641,7 @@ pub(super) fn forget_parent() {
 
 /// The context that is current on this thread.
 pub(super) fn context() -> Context {
+    #[cfg(feature = "tracing-layer")]
+    super::detached::settle();
     Context::of(running(), CALLEES.get() & UNSAMPLED != 0)
 }
