@@ -931,8 +931,8 @@ fn what_exporting_tells_makes_nothing_to_export() {
     subscribe();
     let _alone = alone();
     let (address, told) = collector();
-    let mut config = OpenTelemetryConfig::default();
-    config.endpoint = Some(format!("http://{address}").parse().unwrap());
+    let endpoint = Some(format!("http://{address}").parse().unwrap());
+    let config = OpenTelemetryConfig { endpoint, ..Default::default() };
     let (send, exports) = mpsc::channel();
     let profiler = Profiler::builder()
         .interval(Duration::from_millis(20))
