@@ -931,7 +931,8 @@ fn what_exporting_tells_makes_nothing_to_export() {
     subscribe();
     let _alone = alone();
     let (address, told) = collector();
-    let config = OpenTelemetryConfig::new(format!("http://{address}").parse().unwrap());
+    let endpoint = Some(format!("http://{address}").parse().unwrap());
+    let config = OpenTelemetryConfig { endpoint, ..Default::default() };
     let (send, exports) = mpsc::channel();
     let profiler = Profiler::builder()
         .interval(Duration::from_millis(20))
@@ -1000,4 +1001,115 @@ fn many_threads_making_entering_and_closing_lose_no_call() {
     let inner: Vec<_> = spans.iter().filter(|span| short(span) == "inner").collect();
     assert_eq!(inner.len(), passed.len());
     assert!(inner.iter().all(|span| passed.contains(&span.parent_id)));
+}
+
+/// Enters and leaves spans at random, and calls, polls and scopes within which it goes on.
+struct Player {
+    random: u64,
+    spans: Vec<tracing::Span>,
+    guards: Vec<tracing::span::EnteredSpan>,
+}
+
+impl Player {
+    fn draw(&mut self, below: usize) -> usize {
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) as usize % below
+    }
+
+    fn play(&mut self, deep: usize) {
+        for _ in 0..self.draw(5) {
+            match self.draw(9) {
+                0 | 1 => {
+                    let span = match self.draw(3) {
+                        0 => info_span!(parent: None, "new_root"),
+                        _ => info_span!("new"),
+                    };
+                    self.spans.push(span.clone());
+                    self.guards.push(span.entered());
+                }
+                2 if !self.spans.is_empty() => {
+                    let at = self.draw(self.spans.len());
+                    self.guards.push(self.spans[at].clone().entered());
+                }
+                2..=4 if !self.guards.is_empty() => {
+                    let at = self.draw(self.guards.len());
+                    drop(self.guards.remove(at));
+                }
+                5 if !self.spans.is_empty() => {
+                    let at = self.draw(self.spans.len());
+                    drop(self.spans.remove(at));
+                }
+                6 if deep > 0 => play_within(self, deep - 1),
+                7 if deep > 0 => {
+                    let mut future = Box::pin(play_in_a_poll(self, deep - 1));
+                    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                    while future.as_mut().poll(&mut cx).is_pending() {}
+                }
+                8 if deep > 0 => {
+                    let state = "vendor=".to_owned() + &"x".repeat(50);
+                    let parent = exporters::SpanContext::from_traceparent(
+                        "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01",
+                    );
+                    let parent =
+                        parent.map(|parent| exporters::SpanContext { trace_state: state.into(), ..parent });
+                    with_remote_parent(parent, || self.play(deep - 1));
+                }
+                _ => leaf(),
+            }
+            set_span_attribute("said", 1);
+            let _ = current_span();
+        }
+    }
+}
+
+#[profiled]
+fn play_within(player: &mut Player, deep: usize) {
+    player.play(deep);
+}
+
+#[profiled]
+async fn play_in_a_poll(player: &mut Player, deep: usize) {
+    player.play(deep);
+    pause().await;
+    player.play(deep);
+}
+
+#[test]
+fn whatever_the_order_nothing_stays_behind() {
+    for (sampler, ratio) in [
+        (Sampler::AlwaysOn, 1.0),
+        (Sampler::parent_based(Sampler::TraceIdRatio(0.5)), 0.5),
+        (Sampler::parent_based(Sampler::AlwaysOff), 0.0),
+        (Sampler::AlwaysOff, 0.0),
+    ] {
+        let recording = Recording::with(sampler);
+        let mut roots = 0;
+        for seed in 0..3000 {
+            let mut player = Player { random: seed, spans: Vec::new(), guards: Vec::new() };
+            player.play(4);
+            let Player { random, spans, mut guards } = player;
+            if random % 2 == 0 {
+                guards.reverse();
+            }
+            drop((guards, spans));
+            assert_eq!(current_span(), None, "seed {seed}");
+            info_span!("after").in_scope(|| roots += u32::from(is_recording()));
+        }
+        for function in ["new", "new_root", "play_within", "play_in_a_poll", "after"] {
+            let outcomes = recording.outcomes(function);
+            assert!(matches!(&*outcomes, [(outcome, _)] if outcome == "ok"), "{function}: {outcomes:?}");
+        }
+        let spans = recording.spans();
+        let ids: std::collections::HashSet<_> = spans.iter().map(|span| span.context.span_id).collect();
+        assert_eq!(ids.len(), spans.len());
+        // Whoever has a parent has one that was recorded, or the remote one.
+        let remote = 0x0123_4567_89ab_cdefu64.to_be_bytes();
+        for span in &spans {
+            let parent = span.parent_id;
+            assert!(parent == [0; 8] || parent == remote || ids.contains(&parent), "{}", span.name);
+        }
+        spans.iter().filter(|span| span.name == "after").for_each(assert_root);
+        assert!((f64::from(roots) / 3000.0 - ratio).abs() < 0.1, "{roots} of 3000 for {ratio}");
+    }
 }

@@ -162,7 +162,10 @@ fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State, shard: &S
     let outer = CALLEES.get();
     let timed = ONE_IN == 1 || due(shard, ONE_IN);
     // What happens in a trace that is not recorded is not either.
-    if outer & UNSAMPLED != 0 || !state.has_spans() {
+    if outer & FLAGS != 0 || !state.has_spans() {
+        if outer & ENTERED != 0 {
+            return begin_entered(site, state, shard, outer, timed);
+        }
         return match timed {
             true => {
                 CALLEES.set(outer & UNSAMPLED);
@@ -180,6 +183,25 @@ fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State, shard: &S
     }
     CALLEES.set(UNSAMPLED);
     (shard, outer)
+}
+
+/// Begins a call right within a detached one, which may be left while it runs.
+#[cold]
+#[inline(never)]
+fn begin_entered(site: &'static Site, state: &State, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    let sampling = outer & UNSAMPLED == 0 && state.has_spans();
+    let sampled = sampling && spans::decide();
+    match (timed, sampling) {
+        (false, true) => begin_untimed(site, shard, outer, sampled, clock::counter),
+        // It puts nothing aside.
+        (false, false) => (tagged(shard, tag::UNTIMED), outer),
+        (true, _) if sampled => begin_sampled(site, shard, outer),
+        (true, _) => {
+            spans::begin_unsampled(site);
+            CALLEES.set(outer & UNSAMPLED | if sampling { UNSAMPLED } else { 0 });
+            (tagged(shard, tag::SPAN), outer)
+        }
+    }
 }
 
 /// Begins a call that has a span. Apart, and called last, so that one that has none saves no registers.
@@ -271,8 +293,11 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
         })
     });
     let Ok(Some(depth)) = pushed else { return (tagged(tag::SLOW | tag::UNFRAMED), 0) };
+    let has_frame = sampled || outer & ENTERED != 0 && is_traced(mode);
     if sampled {
         spans::begin(site);
+    } else if has_frame {
+        spans::begin_unsampled(site);
     }
     CALLEES.set(outer & UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
     let allocated = Mark::begin();
@@ -283,7 +308,7 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
             *frame = Frame { start: clock::now(), outer, allocated };
         }
     });
-    (tagged(tag::SLOW | if sampled { tag::SPAN } else { 0 }), outer)
+    (tagged(tag::SLOW | if has_frame { tag::SPAN } else { 0 }), outer)
 }
 
 /// Begins it as on the fast path.

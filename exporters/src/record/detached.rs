@@ -89,8 +89,6 @@ thread_local! {
     static ENTRIES: RefCell<Entries> = const { RefCell::new(Entries(Vec::new())) };
     /// The number of the next entry; odd.
     static NEXT: Cell<usize> = const { Cell::new(1) };
-    /// Those of [`FLAGS`] that hold when the calls have ended within which something was left that they began in.
-    static PENDING: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Runs `f`, which calls nothing of the program's, with what the thread has entered; `None` when it ends.
@@ -287,13 +285,13 @@ impl Entry {
         let entered = callees & ENTERED != 0;
         if entered {
             spans::restore(self.before);
-            let added = if self.again { callees & !FLAGS } else { ticks };
-            let base = if self.again { self.outer & FLAGS } else { self.outer };
-            CALLEES.set(base.wrapping_add(added));
+            CALLEES.set(match self.again {
+                true => self.outer & FLAGS | callees & !FLAGS,
+                false => self.outer.wrapping_add(ticks),
+            });
         } else {
-            // A call is running that began within this one and goes back to it, or in which this one began has ended.
+            // The call in which it was entered has ended, and has given back what it put aside.
             spans::put_back(self.before);
-            PENDING.set(self.outer & FLAGS);
         }
         if self.again {
             return;
@@ -326,10 +324,6 @@ fn settle_in(entries: &mut Vec<Entry>) {
         if let Some(entry) = entries.pop() {
             entry.give_back(ticks);
         }
-    }
-    let callees = CALLEES.get();
-    if callees & ENTERED != 0 && !spans::is_held() {
-        CALLEES.set(callees & !FLAGS | PENDING.take());
     }
 }
 

@@ -385,7 +385,8 @@ pub(super) fn begin(site: &'static Site) {
     });
 }
 
-/// Has the end of a call of `site`, which cannot restore it by itself, take back that a trace is not recorded.
+/// Has the end of a call of `site`, which cannot restore it by itself, take back that a trace is not recorded; or lets whoever leaves
+/// a detached call know that the call is running within it.
 #[cold]
 pub(super) fn begin_unsampled(site: &'static Site) {
     LOCAL.with(|local| {
@@ -513,6 +514,11 @@ pub(super) fn put_back(before: Before) {
     });
 }
 
+/// The innermost sync call that has a span and is within what was polled.
+fn within(frames: &mut [Frame], polled: Polled) -> Option<&mut Frame> {
+    frames.get_mut(polled.below as usize..)?.iter_mut().rfind(|frame| frame.sampled)
+}
+
 /// Runs `with`, which calls nothing of the program's, with more of the span that is running here, if one is recorded.
 fn with_running(with: impl FnOnce(&mut More)) {
     if CALLEES.get() & UNSAMPLED != 0 {
@@ -520,7 +526,7 @@ fn with_running(with: impl FnOnce(&mut More)) {
     }
     LOCAL.with(|local| {
         let polled = local.polled.get();
-        local.frames(|frames| match frames.get_mut(polled.below as usize..).and_then(<[Frame]>::last_mut) {
+        local.frames(|frames| match within(frames, polled) {
             Some(frame) => with(frame.more.get_or_insert_with(|| uncounted(Box::default))),
             #[cfg(feature = "tracing-layer")]
             None if polled.is_detached() => {
@@ -557,12 +563,6 @@ pub(super) fn level() -> Level {
     })
 }
 
-/// Whether a detached call is what was entered last.
-#[cfg(feature = "tracing-layer")]
-pub(super) fn is_held() -> bool {
-    LOCAL.with(|local| local.polled.get().is_detached())
-}
-
 /// How often this process, and those it is a child of, have been forked.
 #[cfg(feature = "tracing-layer")]
 pub(super) fn generation() -> u32 {
@@ -589,7 +589,7 @@ pub(super) fn let_go() {
 pub(super) fn is_recording() -> bool {
     let is_here = |local: &Local| {
         let polled = local.polled.get();
-        if local.frames(|frames| frames.len() > polled.below as usize) {
+        if local.frames(|frames| within(frames, polled).is_some()) {
             return true;
         }
         #[cfg(feature = "tracing-layer")]
