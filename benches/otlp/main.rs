@@ -19,7 +19,7 @@ mod end_to_end;
 mod producers;
 mod receiver;
 
-use benches::allocations::Counting;
+use benches::allocations::{self, Counting};
 use benches::{Arguments, Result};
 
 #[global_allocator]
@@ -27,6 +27,9 @@ static ALLOCATOR: Counting = Counting;
 
 fn main() -> Result<()> {
     let arguments = Arguments::of_process();
+    if arguments.child().is_some() {
+        allocations::stop();
+    }
     match arguments.child() {
         Some([what, delay]) if what == "receive" => return receiver::run(delay.parse()?),
         Some([what, rest @ ..]) if what == "produce" => return producers::run(rest),

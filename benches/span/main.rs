@@ -16,7 +16,7 @@ use exporters::Sampler;
 use peers::Trace;
 
 /// Ours first.
-static SUBJECTS: [Subject; 15] = [
+static SUBJECTS: [Subject; 16] = [
     Subject {
         target: Target::Ratio(1.8),
         quick: true,
@@ -26,7 +26,11 @@ static SUBJECTS: [Subject; 15] = [
     Subject {
         target: Target::Ratio(1.8),
         spans: Some(ours(1.0)),
-        ..Subject::new("exporters, in a sampled trace", function, || ours::in_remote(1))
+        ..Subject::new("exporters, below a span", function, ours::in_local)
+    },
+    Subject {
+        spans: Some(ours(1.0)),
+        ..Subject::new("exporters, below a remote span", function, || ours::in_remote(1))
     },
     Subject {
         target: Target::Nanoseconds(1.5),

@@ -1,5 +1,6 @@
 //! Our own functions, whose calls are also counted and timed; the peers' are not.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -45,6 +46,8 @@ impl Exporter for Null {
     }
 }
 
+/// Spans that are there for the sake of those below them.
+static ROOTS: AtomicU64 = AtomicU64::new(0);
 static PROFILER: OnceLock<Profiler> = OnceLock::new();
 /// How many were thrown away, and how many had found no room.
 static DISCARDED: Mutex<(u64, u64)> = Mutex::new((0, 0));
@@ -76,7 +79,8 @@ pub(crate) fn received() -> Result<Received> {
     profiler.flush(Duration::from_secs(10))?;
     let (_, ledger) = profiler.ledger().into_iter().next().ok_or("no exporter")?;
     let (discarded, refused) = *discarded();
-    Ok(Received { received: discarded + ledger.exported, lost: Some(refused + ledger.dropped.total()) })
+    let received = discarded + ledger.exported - ROOTS.load(Relaxed);
+    Ok(Received { received, lost: Some(refused + ledger.dropped.total()) })
 }
 
 /// [`subject`] without spans, in a process that has them in other rounds.
@@ -98,7 +102,22 @@ pub(crate) fn span(sampler: Sampler) -> Result<Run> {
     }))
 }
 
-/// Calls in a trace about which has been decided: by these flags.
+/// Calls below one that has a span, too.
+pub(crate) fn in_local() -> Result<Run> {
+    #[profiled]
+    fn root(run: &Run, count: u64) {
+        run(count);
+    }
+    start()?;
+    spans::sample(&Sampler::AlwaysOn);
+    let run = repeat(subject);
+    Ok(Box::new(move |count| {
+        ROOTS.fetch_add(1, Relaxed);
+        root(&run, count);
+    }))
+}
+
+/// Calls in a trace about which has been decided elsewhere: by these flags.
 pub(crate) fn in_remote(flags: u8) -> Result<Run> {
     start()?;
     let parent = SpanContext { trace_id: [1; 16], span_id: [1; 8], flags, trace_state: "".into() };

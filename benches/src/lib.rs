@@ -1,4 +1,4 @@
-//! What the benchmarks share: how they are asked, a process per subject, medians, and resident memory.
+//! What the benchmarks share: how they are asked, a process per subject, how calls are timed, medians, and resident memory.
 
 pub mod allocations;
 pub mod calls;
