@@ -17,14 +17,14 @@ use std::{
 use tests::{Process, data, free_port, http, otlp::Request, program, until};
 
 /// A receiver that is asked over HTTP what it was sent: Datadog's agent for tests, whose decoder is Google's.
-struct Agent {
-    address: SocketAddr,
-    grpc: SocketAddr,
+pub(crate) struct Agent {
+    pub(crate) address: SocketAddr,
+    pub(crate) grpc: SocketAddr,
     _process: Process,
 }
 
 impl Agent {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let agent = program("BACKEND_DDAPM")?;
         let [own, address, grpc] = [(); 3].map(|()| free_port());
         let mut process = Process::start("ddapm", |directory| {
@@ -49,7 +49,7 @@ impl Agent {
     }
 
     /// What it was sent since it was asked last.
-    fn taken(&self, batch: &Batch) -> Option<Request> {
+    pub(crate) fn taken(&self, batch: &Batch) -> Option<Request> {
         let (what, path) = match batch.spans() {
             Some(_) => ("traces", "/v1/traces"),
             None => ("metrics", "/v1/metrics"),
@@ -111,7 +111,7 @@ fn hex(value: &Json) -> Option<Json> {
 }
 
 /// Values of a strategy, always the same.
-fn some<S: Strategy>(strategy: S, many: usize) -> Vec<S::Value> {
+pub(crate) fn some<S: Strategy>(strategy: S, many: usize) -> Vec<S::Value> {
     let mut runner = TestRunner::deterministic();
     (0..many).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
