@@ -4,6 +4,7 @@ mod backend;
 pub mod calls;
 pub mod checker;
 pub mod data;
+pub mod grpc;
 pub mod hostile;
 pub mod http;
 pub mod killed;

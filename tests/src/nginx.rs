@@ -1,6 +1,6 @@
 //! A real nginx with a configuration of the test's own, and certificates of a private authority.
 
-use crate::{Process, program, until};
+use crate::{Process, Temp, program, until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use std::{
     fs,
@@ -95,7 +95,7 @@ fn configuration(directory: &Path, servers: &str) -> String {
 }
 
 /// A private certificate authority.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -105,10 +105,7 @@ impl std::fmt::Debug for Authority {
 
 impl Authority {
     /// Called `name`, with a key of its own.
-    ///
-    /// # Panics
-    /// Where there is no randomness.
-    pub fn new(name: &str) -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -117,18 +114,12 @@ impl Authority {
     }
 
     /// Writes its certificate to `file`.
-    ///
-    /// # Panics
-    /// Where that is impossible.
-    pub fn write(&self, file: &Path) {
+    fn write(&self, file: &Path) {
         fs::write(file, self.0.pem()).expect("a file");
     }
 
     /// Writes a certificate for the host `name`, and its key, to `name.pem` and `name.key` in `directory`.
-    ///
-    /// # Panics
-    /// Where that is impossible.
-    pub fn issue(&self, directory: &Path, name: &str, host: &str, expired: bool) {
+    fn issue(&self, directory: &Path, name: &str, host: &str, expired: bool) {
         let mut params = CertificateParams::new([host.to_owned()]).expect("a name");
         if expired {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
@@ -137,5 +128,36 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         fs::write(directory.join(format!("{name}.pem")), certificate.pem()).expect("a file");
         fs::write(directory.join(format!("{name}.key")), key.serialize_pem()).expect("a file");
+    }
+}
+
+/// Certificates, in a directory that goes when this is dropped: of two authorities, `ours.pem` and `other.pem`; by ours, for the host
+/// `localhost`, `server.pem` and, out of date, `expired.pem`, and for a client, `client.pem`; by the other one, for a client,
+/// `stranger.pem`. The keys are beside them, `server.key` and so on.
+#[derive(Debug)]
+pub struct Certificates(Temp);
+
+impl Certificates {
+    /// Makes them.
+    ///
+    /// # Panics
+    /// Where they cannot be written.
+    #[expect(clippy::new_without_default, reason = "it is no value")]
+    pub fn new() -> Self {
+        let temporary = Temp::new();
+        let directory = &temporary.0;
+        let (ours, other) = (Authority::new("ours"), Authority::new("other"));
+        ours.write(&directory.join("ours.pem"));
+        other.write(&directory.join("other.pem"));
+        ours.issue(directory, "server", "localhost", false);
+        ours.issue(directory, "expired", "localhost", true);
+        ours.issue(directory, "client", "client", false);
+        other.issue(directory, "stranger", "client", false);
+        Self(temporary)
+    }
+
+    /// One of the files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.0.join(name)
     }
 }

@@ -4,17 +4,11 @@ use exporters::{
     Batch, BatchId, Compression, Error, ErrorKind, Exporter, HttpConfig, HttpExporter, Number, Receipt,
     Secret, Signal,
 };
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tests::{
     data,
     hostile::{Asked, Hostile},
-    nginx::{Authority, Nginx},
+    nginx::{Certificates, Nginx},
     until,
 };
 
@@ -211,34 +205,6 @@ fn compressed_payloads_arrive() {
     assert!(gzip.body.len() < plain.body.len() / 4 && zstd.body.len() < plain.body.len() / 4);
 }
 
-/// Certificates of two authorities, in a directory of their own.
-struct Certificates(PathBuf);
-
-impl Certificates {
-    fn new() -> Self {
-        let directory = std::env::temp_dir().join(format!("exporters-tls-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let (ours, other) = (Authority::new("ours"), Authority::new("other"));
-        ours.write(&directory.join("ours.pem"));
-        other.write(&directory.join("other.pem"));
-        ours.issue(&directory, "server", "localhost", false);
-        ours.issue(&directory, "expired", "localhost", true);
-        ours.issue(&directory, "client", "client", false);
-        other.issue(&directory, "stranger", "client", false);
-        Self(directory)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Certificates {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn only_a_backend_that_can_be_trusted_is_told_anything() {
     let (upstream, files) = (upstream(), Certificates::new());
@@ -288,9 +254,12 @@ fn only_a_backend_that_can_be_trusted_is_told_anything() {
     stranger.tls.client_cert_file = Some(files.file("stranger.pem"));
     stranger.tls.client_key_file = Some(files.file("stranger.key"));
     export(known.clone(), 1).unwrap();
-    // nginx tells by a status.
     for config in [stranger, to("localhost", verifying, Some("ours.pem"))] {
-        assert_eq!(export(config, 1).unwrap_err().kind(), ErrorKind::Rejected);
+        let error = export(config, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let text = error.to_string();
+        assert!(text.contains("see `tls.client_cert_file`, status: 400"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
     }
     assert_eq!(upstream.requests().len(), 2);
     expect_access(&nginx, &["POST /in 204", "POST /in 204", "POST /in 400", "POST /in 400"]);

@@ -26,12 +26,9 @@ const RECEIVERS: [&str; 3] = [
 
 /// Whether OpenTelemetry's own variables ask for its exporter.
 fn asks_for_otlp(environment: &Environment) -> bool {
-    let is_set = |variable: &&str| environment.get(variable).is_some();
-    let chosen = |variable: &str| {
-        let list = environment.get(variable).unwrap_or("otlp");
-        list.split(',').any(|name| name.trim().eq_ignore_ascii_case("otlp"))
-    };
-    RECEIVERS.iter().any(is_set) && (chosen("OTEL_TRACES_EXPORTER") || chosen("OTEL_METRICS_EXPORTER"))
+    let is_wanted = |variable| environment.lists(variable, "otlp").unwrap_or(true);
+    RECEIVERS.iter().any(|variable| environment.get(variable).is_some())
+        && (is_wanted("OTEL_TRACES_EXPORTER") || is_wanted("OTEL_METRICS_EXPORTER"))
 }
 
 /// The kinds that variables are about: of two that one could be about, the one with the longer name.

@@ -92,9 +92,7 @@ impl Sampler {
 
     /// Whether an exporter is given a span that was recorded. One that the profiler's own sampler left out is there because it matters.
     pub(crate) fn takes(&self, span: &Span) -> bool {
-        let low = u128::from_be_bytes(span.context.trace_id) as u64;
-        let bound = self.bound();
-        low >> 1 < bound || (bound > 0 && !span.context.is_sampled())
+        is_below(self.bound(), span)
     }
 
     fn is_parent_based(&self) -> bool {
@@ -113,6 +111,12 @@ impl Sampler {
         PARENT_BASED.store(self.is_parent_based(), Relaxed);
         KEEPS.store(keep, Relaxed);
     }
+}
+
+/// The same for a [bound](Sampler::bound).
+pub(super) fn is_below(bound: u64, span: &Span) -> bool {
+    let low = u128::from_be_bytes(span.context.trace_id) as u64;
+    low >> 1 < bound || (bound > 0 && !span.context.is_sampled())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "it is a filter")]

@@ -3,7 +3,7 @@
 
 use super::{
     Client, Request,
-    failure::{failure, timed_out},
+    failure::{certificate_refused, failure, timed_out},
     http::{LARGEST_ANSWER, WHO, decompressed},
     status::LONGEST_WAIT,
 };
@@ -116,7 +116,10 @@ impl Client {
                 let message = "what came was not an answer of gRPC: is this the port for it, mostly 4317?";
                 return Err(Error::new(ErrorKind::Unavailable, message).with_context("endpoint", endpoint));
             }
-            (None, http_status) => of_http(http_status),
+            (None, http_status) => match certificate_refused(http_status, &body) {
+                Some(error) => return Err(error.with_context("endpoint", endpoint)),
+                None => of_http(http_status),
+            },
         };
         let text = said.get("grpc-message").map_or(&b""[..], HeaderValue::as_bytes);
         let text = String::from_utf8_lossy(text).replace("%20", " ").to_lowercase();

@@ -2,7 +2,7 @@
 
 use super::{
     Statuses, TlsConfig,
-    failure::{failure, timed_out},
+    failure::{certificate_refused, failure, timed_out},
     status::retry_after,
     tls,
 };
@@ -61,7 +61,6 @@ pub(crate) struct Answer {
     /// How long the backend asks to be left alone.
     retry_after: Option<Duration>,
     /// Decompressed, and cut after 64 KiB. For backends that say more than a status; never for an error's text.
-    #[cfg_attr(not(any(test, feature = "opentelemetry")), expect(dead_code))]
     pub(crate) body: Bytes,
     /// From asking to the end of the answer.
     pub(crate) response_time: Duration,
@@ -76,7 +75,10 @@ impl Answer {
     /// # Errors
     /// The one that the status is, unless it is success.
     pub(crate) fn check(&self, statuses: &Statuses) -> Result<()> {
-        statuses.error(self.status, self.retry_after).map_or(Ok(()), Err)
+        match certificate_refused(self.status.as_u16(), &self.body) {
+            Some(error) => Err(error),
+            None => statuses.error(self.status, self.retry_after).map_or(Ok(()), Err),
+        }
     }
 }
 

@@ -91,6 +91,7 @@ pub(crate) fn errors(double: &dyn Double) {
         Answer::Status(500, None),
         Answer::Status(503, Some(3)),
         Answer::Close,
+        Answer::Reset,
     ] {
         // Where a pooled connection was closed, a client may rightly try once more.
         if !double.script(&[answer, answer]) {

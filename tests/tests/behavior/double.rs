@@ -26,7 +26,9 @@ pub(crate) trait Double: std::panic::RefUnwindSafe {
             Answer::Status(401 | 403, _) => ErrorKind::Unauthorized,
             Answer::Status(413, _) => ErrorKind::PayloadTooLarge,
             Answer::Status(429, _) => ErrorKind::RateLimited,
-            Answer::Status(500 | 502 | 503 | 504, _) | Answer::Close => ErrorKind::Unavailable,
+            Answer::Status(500 | 502 | 503 | 504, _) | Answer::Close | Answer::Reset => {
+                ErrorKind::Unavailable
+            }
             Answer::Status(..) => ErrorKind::Rejected,
             Answer::Stall | Answer::AtMost(_) => ErrorKind::Timeout,
         }
@@ -54,6 +56,8 @@ pub(crate) enum Answer {
     AtMost(usize),
     /// Closes the connection.
     Close,
+    /// Breaks off: with RST, or in HTTP/2 by a reset of the stream.
+    Reset,
     /// Nothing, for as long as the client waits.
     Stall,
 }

@@ -29,6 +29,7 @@ fn doubles() -> Vec<(&'static str, Make)> {
         ("http, Prometheus", || Box::new(doubles::http::Http::prometheus())),
         ("opentelemetry, protobuf", || Box::new(doubles::opentelemetry::Otlp::protobuf())),
         ("opentelemetry, JSON, delta", || Box::new(doubles::opentelemetry::Otlp::json())),
+        ("opentelemetry, gRPC", || Box::new(doubles::opentelemetry::OtlpOverGrpc::new())),
         ("derived, by hand", || Box::new(doubles::derived::ByHand::new())),
         ("multi", || Box::new(doubles::routes::Both::memories())),
         ("multi, http", || Box::new(doubles::routes::Both::with_http())),

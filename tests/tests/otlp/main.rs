@@ -5,6 +5,7 @@ mod grpc;
 mod random;
 mod receivers;
 mod rows;
+mod tls;
 mod wire;
 
 use exporters::{

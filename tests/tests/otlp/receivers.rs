@@ -3,8 +3,8 @@
 use super::{batch, config, export, metrics, random, rows};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use exporters::{
-    Batch, Compression, KeyValue, Number, OpenTelemetryConfig, OpenTelemetryExporter, OtlpProtocol, Signal,
-    Span, SpanContext, SpanKind, Status, Temporality,
+    Batch, Compression, ErrorKind, KeyValue, Number, OpenTelemetryConfig, OpenTelemetryExporter,
+    OtlpProtocol, Signal, Span, SpanContext, SpanKind, Status, Temporality,
 };
 use proptest::{strategy::Strategy, strategy::ValueTree, test_runner::TestRunner};
 use rows::Sent;
@@ -17,14 +17,14 @@ use std::{
 use tests::{Process, data, free_port, http, otlp::Request, program, until};
 
 /// A receiver that is asked over HTTP what it was sent: Datadog's agent for tests, whose decoder is Google's.
-struct Agent {
-    address: SocketAddr,
-    grpc: SocketAddr,
+pub(crate) struct Agent {
+    pub(crate) address: SocketAddr,
+    pub(crate) grpc: SocketAddr,
     _process: Process,
 }
 
 impl Agent {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let agent = program("BACKEND_DDAPM")?;
         let [own, address, grpc] = [(); 3].map(|()| free_port());
         let mut process = Process::start("ddapm", |directory| {
@@ -49,7 +49,7 @@ impl Agent {
     }
 
     /// What it was sent since it was asked last.
-    fn taken(&self, batch: &Batch) -> Option<Request> {
+    pub(crate) fn taken(&self, batch: &Batch) -> Option<Request> {
         let (what, path) = match batch.spans() {
             Some(_) => ("traces", "/v1/traces"),
             None => ("metrics", "/v1/metrics"),
@@ -111,7 +111,7 @@ fn hex(value: &Json) -> Option<Json> {
 }
 
 /// Values of a strategy, always the same.
-fn some<S: Strategy>(strategy: S, many: usize) -> Vec<S::Value> {
+pub(crate) fn some<S: Strategy>(strategy: S, many: usize) -> Vec<S::Value> {
     let mut runner = TestRunner::deterministic();
     (0..many).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
@@ -273,4 +273,128 @@ fn a_collector_prints_the_buckets_it_is_sent() {
         assert_eq!(count, ours, "{printed}");
         assert!(near(lower, histogram.upper_bound(index - 1)) && near(upper, histogram.upper_bound(index)));
     }
+}
+
+/// A database, which shows what it stored as series of Prometheus's sort.
+struct VictoriaMetrics {
+    address: SocketAddr,
+    _process: Process,
+}
+
+impl VictoriaMetrics {
+    fn start() -> Option<Self> {
+        let program = program("BACKEND_VICTORIA_METRICS")?;
+        let address = free_port();
+        let mut process = Process::start("victoria-metrics", |directory| {
+            let mut command = Command::new(program);
+            command.arg(format!("-httpListenAddr={address}"));
+            command.arg(format!("-storageDataPath={}", directory.join("data").display()));
+            command.stdout(Stdio::null());
+            command
+        });
+        until("VictoriaMetrics is ready", || match http::get(address, "/health", &[]) {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            _ if !process.is_running() => panic!("it does not start: {}", process.stderr()),
+            other => Err(format!("{other:?}")),
+        });
+        Some(Self { address, _process: process })
+    }
+
+    fn exporter(&self, set: impl FnOnce(&mut OpenTelemetryConfig)) -> OpenTelemetryExporter {
+        let mut config = OpenTelemetryConfig {
+            endpoint: Some(format!("http://{}/opentelemetry", self.address).parse().unwrap()),
+            compression: Some(Compression::Gzip),
+            ..OpenTelemetryConfig::default()
+        };
+        set(&mut config);
+        OpenTelemetryExporter::new(config).unwrap()
+    }
+
+    /// The series of this name, once there are so many: the value of one label of each, and the only value that is stored.
+    fn stored(&self, name: &str, label: &str, many: usize) -> Vec<(String, f64)> {
+        let ask = |path: &str| {
+            let answer = http::get(self.address, path, &[]).unwrap();
+            assert_eq!(answer.status, 200, "{answer:?}");
+            answer.body
+        };
+        let all: Vec<Json> = until(name, || {
+            ask("/internal/force_flush");
+            let answer = ask(&format!("/api/v1/export?match[]=%7B__name__=%22{name}%22%7D"));
+            let all = serde_json::Deserializer::from_slice(&answer).into_iter();
+            let all = all.collect::<Result<Vec<_>, _>>().unwrap();
+            if all.len() >= many { Ok(all) } else { Err(format!("{all:?}")) }
+        });
+        let one = |series: &Json| {
+            let [value] = &**series["values"].as_array().unwrap() else { panic!("{series}") };
+            assert_eq!(series["metric"]["service.name"], "tests", "{series}");
+            (series["metric"][label].as_str().unwrap_or_default().to_owned(), value.as_f64().unwrap())
+        };
+        let mut stored: Vec<_> = all.iter().map(one).collect();
+        stored.sort_by(|a, b| a.0.cmp(&b.0));
+        stored
+    }
+}
+
+/// The bounds of a `vmrange`, and how many are between them.
+fn bucket((range, count): &(String, f64)) -> (f64, f64, u64) {
+    let (lower, upper) = range.split_once("...").unwrap();
+    (lower.parse().unwrap(), upper.parse().unwrap(), *count as u64)
+}
+
+#[test]
+fn a_database_stores_the_values_it_is_sent() {
+    let Some(database) = VictoriaMetrics::start() else { return };
+    let numbers =
+        [("a", Number::U64(8)), ("b", Number::U64(1 << 52)), ("c", Number::F64(0.1)), ("d", Number::I64(0))];
+    let points = || numbers.map(|(kind, number)| data::point([KeyValue::new("kind", kind)], number)).to_vec();
+    let all = vec![
+        data::metric("calls", "{call}", data::counter(points())),
+        data::metric("level", "By", exporters::Data::Gauge(points())),
+    ];
+    let receipt = export(&database.exporter(|_| {}), metrics(data::snapshot(all))).unwrap();
+    assert_eq!((receipt.accepted, receipt.rejected), (8, 0));
+    let expected = numbers.map(|(kind, number)| (kind.to_owned(), number.as_f64()));
+    for name in ["calls", "level"] {
+        assert_eq!(database.stored(name, "kind", expected.len()), expected);
+    }
+    // It speaks protobuf over HTTP, and nothing else.
+    let json = database.exporter(|config| config.protocol = Some(OtlpProtocol::HttpJson));
+    let all = vec![data::metric("calls", "{call}", data::counter(points()))];
+    assert_eq!(export(&json, metrics(data::snapshot(all))).unwrap_err().kind(), ErrorKind::Rejected);
+}
+
+#[test]
+fn a_database_stores_the_buckets_it_is_sent() {
+    let Some(database) = VictoriaMetrics::start() else { return };
+    let values = [0.0, 0.0, 1e-9, 0.001, 0.001, 0.004, 1.0, 1.05, 2.0, 64.0, 1e6];
+    let histogram = data::histogram(&values);
+    let near = |a: f64, b: f64, parts: f64| (a - b).abs() <= b.abs() * parts;
+    let send = |name: &str, exporter: &OpenTelemetryExporter| {
+        let data = exporters::Data::ExponentialHistogram(vec![data::point([], histogram.clone())]);
+        let receipt = export(exporter, metrics(data::snapshot(vec![data::metric(name, "s", data)]))).unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected), (1, 0));
+        // Numbers are stored as decimals.
+        for (what, value) in [("count", values.len() as f64), ("sum", histogram.sum)] {
+            let stored = database.stored(&format!("{name}_{what}"), "", 1);
+            assert!(stored.len() == 1 && near(stored[0].1, value, 1e-12), "{stored:?} {value}");
+        }
+    };
+    send("exponential", &database.exporter(|_| {}));
+    // Their bounds, which they made of scale and index and write with four digits, beside those of our own arithmetic.
+    let of_index = |(index, count)| (histogram.upper_bound(index - 1), histogram.upper_bound(index), count);
+    let zeros = (0.0, histogram.zero_threshold, histogram.zero_count);
+    let expected: Vec<_> = [zeros].into_iter().chain(histogram.positive.iter().map(of_index)).collect();
+    let stored = database.stored("exponential_bucket", "vmrange", expected.len());
+    let mut found: Vec<_> = stored.iter().map(bucket).collect();
+    found.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let same = |(found, ours): (&(f64, f64, u64), &(f64, f64, u64))| {
+        near(found.0, ours.0, 1e-3) && near(found.1, ours.1, 1e-3) && found.2 == ours.2
+    };
+    assert_eq!(found.len(), expected.len(), "{found:?} {expected:?}");
+    assert!(found.iter().zip(&expected).all(same), "{found:?} {expected:?}");
+
+    send("explicit", &database.exporter(|config| config.explicit_bounds = vec![0.001, 1.0, 64.0]));
+    let expected = [("+Inf", 11.0), ("0.001", 3.0), ("1", 7.0), ("64", 10.0)];
+    let stored = database.stored("explicit_bucket", "le", expected.len());
+    assert_eq!(stored, expected.map(|(le, count)| (le.to_owned(), count)));
 }

@@ -18,13 +18,13 @@ impl OpenTelemetryConfig {
     /// told, and left out, as the specification has it.
     pub(super) fn fill(&mut self, environment: &Environment) -> Result<()> {
         let of = |setting: &'static str| Variables { environment, setting };
-        self.traces = self.traces.or_else(|| is_chosen(environment, "OTEL_TRACES_EXPORTER"));
-        self.metrics = self.metrics.or_else(|| is_chosen(environment, "OTEL_METRICS_EXPORTER"));
-        let endpoints = of("ENDPOINT").checked(|text| text.parse::<Endpoint>().ok())?;
-        let own = [&mut self.endpoint, &mut self.traces_endpoint, &mut self.metrics_endpoint];
-        fill(own, endpoints);
+        self.traces = self.traces.or_else(|| environment.lists("OTEL_TRACES_EXPORTER", "otlp"));
+        self.metrics = self.metrics.or_else(|| environment.lists("OTEL_METRICS_EXPORTER", "otlp"));
         let own = [&mut self.protocol, &mut self.traces_protocol, &mut self.metrics_protocol];
         fill(own, of("PROTOCOL").parsed(protocol));
+        let endpoints = self.endpoints(of("ENDPOINT"), of("INSECURE").parsed(boolean))?;
+        let own = [&mut self.endpoint, &mut self.traces_endpoint, &mut self.metrics_endpoint];
+        fill(own, endpoints);
         let own = [&mut self.compression, &mut self.traces_compression, &mut self.metrics_compression];
         fill(own, of("COMPRESSION").parsed(compression));
         let own = [&mut self.timeout, &mut self.traces_timeout, &mut self.metrics_timeout];
@@ -38,6 +38,38 @@ impl OpenTelemetryConfig {
             self.default_histogram_aggregation = self.default_histogram_aggregation.or(aggregation);
         }
         Ok(())
+    }
+
+    /// Over gRPC, one may be without a scheme: it is encrypted then, unless `…_INSECURE` says otherwise.
+    fn endpoints(
+        &self,
+        variables: Variables<'_>,
+        insecure: [Option<bool>; 3],
+    ) -> Result<[Option<Endpoint>; 3]> {
+        let [all, traces, metrics] = variables.parsed(|text| Some(text.to_owned()));
+        let parse = |text: &str, signal: &str| {
+            let variable = || variables.name(signal);
+            text.parse::<Endpoint>().map_err(|error| error.with_context("variable", variable()))
+        };
+        let (mut endpoints, signals) = ([None, None, None], self.of_signals());
+        let sent = signals.iter().flatten().count();
+        for ((own, of), at) in [traces, metrics].iter().zip(signals).zip(1..) {
+            let Some(of) = of else { continue };
+            let signal = if own.is_some() { SIGNALS[at] } else { SIGNALS[0] };
+            endpoints[at] = match own.as_ref().or(all.as_ref()) {
+                Some(place) if !place.contains("://") && of.protocol == OtlpProtocol::Grpc => {
+                    let plain = insecure[at].or(insecure[0]).unwrap_or(false);
+                    let scheme = if plain { "http" } else { "https" };
+                    Some(parse(&format!("{scheme}://{place}"), signal)?)
+                }
+                _ => own.as_ref().map(|own| parse(own, signal)).transpose()?,
+            };
+        }
+        if let Some(all) = all.filter(|all| all.contains("://") || endpoints.iter().flatten().count() < sent)
+        {
+            endpoints[0] = Some(parse(&all, SIGNALS[0])?);
+        }
+        Ok(endpoints)
     }
 
     fn fill_headers(&mut self, [all, traces, metrics]: [Option<BTreeMap<String, Secret>>; 3]) {
@@ -132,12 +164,6 @@ impl Variables<'_> {
     }
 }
 
-/// Whether `otlp` is among the exporters that a variable lists, if it lists any.
-fn is_chosen(environment: &Environment, variable: &str) -> Option<bool> {
-    let list = environment.get(variable)?;
-    Some(list.split(',').any(|name| name.trim().eq_ignore_ascii_case("otlp")))
-}
-
 fn protocol(text: &str) -> Option<OtlpProtocol> {
     match text {
         "http/protobuf" => Some(OtlpProtocol::HttpProtobuf),
@@ -155,6 +181,10 @@ fn compression(text: &str) -> Option<Compression> {
         "zstd" => Some(Compression::Zstd),
         _ => None,
     }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    text.to_ascii_lowercase().parse().ok()
 }
 
 fn milliseconds(text: &str) -> Option<Duration> {
@@ -276,6 +306,63 @@ mod tests {
         let config = config.unwrap();
         assert_eq!(config.traces_tls.unwrap().ca_file, Some("/ca".into()));
         assert_eq!(config.metrics_tls.unwrap().ca_file, Some("/m".into()));
+    }
+
+    #[test]
+    fn over_grpc_an_endpoint_needs_no_scheme() {
+        let of = |variables: &[(&str, &str)]| {
+            let variables = [&[("PROTOCOL", "grpc")], variables].concat();
+            let config = filled(OpenTelemetryConfig::default(), &variables)?;
+            Ok::<_, Error>(
+                [config.traces_endpoint, config.metrics_endpoint].map(|own| own.or(config.endpoint.clone())),
+            )
+        };
+        for (variables, traces, metrics) in [
+            (&[("ENDPOINT", "h:4317")][..], "https://h:4317", "https://h:4317"),
+            (&[("ENDPOINT", "h:4317"), ("INSECURE", "True")], "http://h:4317", "http://h:4317"),
+            (&[("ENDPOINT", "h"), ("TRACES_INSECURE", "true")], "http://h", "https://h"),
+            (
+                &[("ENDPOINT", "h"), ("INSECURE", "true"), ("METRICS_INSECURE", "false")],
+                "http://h",
+                "https://h",
+            ),
+            (&[("ENDPOINT", "h"), ("INSECURE", "1")], "https://h", "https://h"),
+            (&[("ENDPOINT", "https://h"), ("INSECURE", "true")], "https://h", "https://h"),
+            (&[("ENDPOINT", "http://h"), ("INSECURE", "false")], "http://h", "http://h"),
+            (
+                &[("ENDPOINT", "http://h"), ("METRICS_ENDPOINT", "[::1]:4317")],
+                "http://h",
+                "https://[::1]:4317",
+            ),
+            (
+                &[
+                    ("ENDPOINT", "h"),
+                    ("METRICS_PROTOCOL", "http/json"),
+                    ("METRICS_ENDPOINT", "http://m/v1/metrics"),
+                ],
+                "https://h",
+                "http://m/v1/metrics",
+            ),
+        ] {
+            assert_eq!(of(variables).unwrap(), [endpoint(traces), endpoint(metrics)], "{variables:?}");
+        }
+        for variables in [
+            &[("ENDPOINT", "hunter2:4317"), ("TRACES_PROTOCOL", "http/protobuf")][..],
+            &[("TRACES_ENDPOINT", "hunter2:4317"), ("TRACES_PROTOCOL", "http/json"), ("INSECURE", "true")],
+            &[("METRICS_ENDPOINT", "hunter 2")],
+        ] {
+            let error = of(variables).unwrap_err().to_string();
+            assert!(error.contains(variables[0].0) && !error.contains("hunter"), "{error}");
+        }
+        let own = OpenTelemetryConfig { endpoint: endpoint("http://own"), ..OpenTelemetryConfig::default() };
+        let variables = [("PROTOCOL", "grpc"), ("ENDPOINT", "h:4317")];
+        let expected = OpenTelemetryConfig { protocol: Some(OtlpProtocol::Grpc), ..own.clone() };
+        assert_eq!(filled(own, &variables).unwrap(), expected);
+        // Files are for what is encrypted.
+        let variables = [variables[0], variables[1], ("CERTIFICATE", "/ca"), ("METRICS_INSECURE", "true")];
+        let config = filled(OpenTelemetryConfig::default(), &variables).unwrap();
+        assert_eq!(config.traces_tls.unwrap().ca_file, Some("/ca".into()));
+        assert_eq!(config.metrics_tls, None);
     }
 
     #[test]

@@ -139,7 +139,8 @@ impl OpenTelemetryExporter {
     }
 
     /// What the variables say: `PROFILING_OTEL_…` of each setting, and where these say nothing, OpenTelemetry's own,
-    /// `OTEL_EXPORTER_OTLP_…`, of which a signal's comes before that of all.
+    /// `OTEL_EXPORTER_OTLP_…`, of which a signal's comes before that of all. For gRPC, an endpoint there may be without a scheme, such
+    /// as `collector:4317`; it is encrypted then, unless `OTEL_EXPORTER_OTLP_INSECURE` is `true`.
     ///
     /// # Errors
     /// As [`new`](Self::new), naming the variable.

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Exemplar, Span},
-    record::{keyed::Keyed, site::Site},
+    record::{keyed::Keyed, sampler, site::Site},
 };
 use std::{collections::HashMap, mem, ptr, sync::Arc};
 
@@ -46,7 +46,7 @@ impl Exemplars {
 /// What was found since the series were read, by the address of the set of attributes, or of the function if it has none.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Traces whose lower half, halved, is below it are exported.
+    /// Which traces are exported, as a sampler's bound has it.
     bound: u64,
     by_series: HashMap<*const (), (Option<Arc<Keyed>>, Exemplars)>,
 }
@@ -59,9 +59,7 @@ impl Found {
 
     /// Notes a span that took so many seconds, where each call of its function is timed.
     pub(super) fn add(&mut self, site: &'static Site, keyed: Option<&Arc<Keyed>>, span: &Span, seconds: f64) {
-        let low = u128::from_be_bytes(span.context.trace_id) as u64;
-        let exported = low >> 1 < self.bound || (self.bound > 0 && !span.context.is_sampled());
-        if !exported || site.state().one_in() > 1 {
+        if !sampler::is_below(self.bound, span) || site.state().one_in() > 1 {
             return;
         }
         let key = keyed.map_or(ptr::from_ref(site).cast(), |keyed| Arc::as_ptr(keyed).cast());

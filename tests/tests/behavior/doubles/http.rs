@@ -8,7 +8,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{Arc, Condvar, Mutex},
 };
-use tests::hostile::{Asked, Hostile};
+use tests::hostile::{Asked, Hostile, reset};
 
 /// What an HTTP exporter sends to.
 pub(crate) struct Http {
@@ -115,6 +115,10 @@ impl State {
                 stream.write_all(head.as_bytes())
             }
             Some(Answer::Close | Answer::AtMost(_)) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(Answer::Reset) => {
+                reset(stream);
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
             Some(Answer::Stall) => {
                 let over = self.over.lock().unwrap();
                 drop(self.ended.wait_while(over, |over| !*over).unwrap());
