@@ -1,8 +1,7 @@
 //! `tower` services whose requests are recorded: what is told of them, whose children they are, how they end.
 
 use exporters::{
-    __private::spans,
-    Data, Number, Sampler, Span, SpanContext, SpanKind, Status, TestProfiler, Value, current_span, profiled,
+    Data, Number, Sampler, Span, SpanContext, SpanKind, Status, Value, current_span, profiled,
     set_span_attribute,
     tower::{HttpClientLayer, HttpServerLayer},
     update_span_name,
@@ -12,46 +11,37 @@ use std::{
     convert::Infallible,
     io::{Read, Write},
     net::TcpListener,
+    ops::Deref,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
     thread,
 };
+use tests::spans;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const SERVER: &str = "http.server.request";
 const CLIENT: &str = "http.client.request";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
 
-/// What one test records; the queues are everybody's, so one test runs at a time.
-struct Recording {
-    profiler: TestProfiler,
-    _turn: MutexGuard<'static, ()>,
-}
+/// What one test records.
+struct Recording(spans::Recording);
 
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+impl Deref for Recording {
+    type Target = spans::Recording;
+    fn deref(&self) -> &spans::Recording {
+        &self.0
+    }
 }
 
 impl Recording {
     fn with(sampler: &Sampler) -> Self {
-        let turn = turn();
-        spans::sample(sampler);
-        let profiler = exporters::test();
-        spans::drain();
-        Self { profiler, _turn: turn }
+        Self(spans::Recording::with(sampler))
     }
 
     fn all() -> Self {
-        Self::with(&Sampler::parent_based(Sampler::AlwaysOn))
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let (spans, dropped) = spans::drain();
-        assert_eq!((dropped, current_span()), (0, None));
-        spans
+        Self(spans::Recording::all())
     }
 
     #[track_caller]
@@ -284,7 +274,7 @@ fn a_trace_that_is_not_sampled_is_told_as_such() {
 
 #[test]
 fn without_spans_what_was_told_is_passed_on() {
-    let turn = turn();
+    let turn = spans::Recording::turn();
     let profiler = exporters::test();
     let mut sent = None;
     let client = HttpClientLayer::new().layer(service_fn(|request: Request<()>| {
@@ -302,7 +292,7 @@ fn without_spans_what_was_told_is_passed_on() {
 
 #[test]
 fn while_nothing_is_recorded_requests_are_left_alone() {
-    let _turn = turn();
+    let _turn = spans::Recording::turn();
     let layers = ServiceBuilder::new().layer(routed()).layer(HttpClientLayer::new());
     let service = layers.service(service_fn(|request: Request<()>| {
         assert!(current_span().is_none() && request.headers().len() == 1);

@@ -1,76 +1,26 @@
 //! Spans of sampled calls: parents, outcomes, threads, tasks, other processes.
 
 use exporters::{
-    __private::spans, KeyValue, Sampler, Span, SpanContext, SpanKind, Status, TestProfiler, Value,
-    add_span_event, current_span, in_current, profiled, set_span_attribute, update_span_name,
-    with_remote_parent,
+    __private::spans, KeyValue, Sampler, Span, SpanContext, SpanKind, Status, Value, add_span_event,
+    current_span, in_current, profiled, set_span_attribute, update_span_name, with_remote_parent,
 };
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::{
     fmt::Error,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     thread,
 };
+use tests::spans::{Recording, assert_root, names, one, short};
 
-/// What one test records; the queues are everybody's, so one test runs at a time.
-struct Recording {
-    profiler: TestProfiler,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Recording {
-    fn with(sampler: &Sampler) -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        spans::sample(sampler);
-        let profiler = exporters::test();
-        spans::drain();
-        Self { profiler, _turn: turn }
-    }
-
-    fn all() -> Self {
-        Self::with(&Sampler::parent_based(Sampler::AlwaysOn))
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let (spans, dropped) = spans::drain();
-        assert_eq!(dropped, 0);
-        spans
-    }
-
-    fn calls(&self, function: &str) -> u64 {
-        self.profiler.snapshot().function(function).total_calls()
-    }
-}
-
-#[track_caller]
-fn one<'a>(spans: &'a [Span], name: &str) -> &'a Span {
-    let found: Vec<&Span> = spans.iter().filter(|span| short(span) == name).collect();
-    assert_eq!(found.len(), 1, "spans called {name} in {:?}", names(spans));
-    found[0]
-}
-
-fn short(span: &Span) -> &str {
-    span.name.strip_prefix("spans::").unwrap_or(&span.name)
-}
-
-fn names(spans: &[Span]) -> Vec<&str> {
-    spans.iter().map(short).collect()
+fn calls(recording: &Recording, function: &str) -> u64 {
+    recording.profiler.snapshot().function(function).total_calls()
 }
 
 #[track_caller]
 fn assert_child(child: &Span, parent: &Span) {
-    assert_eq!(child.context.trace_id, parent.context.trace_id);
-    assert_eq!(child.parent_id, parent.context.span_id, "{} is no child of {}", child.name, parent.name);
-    assert!(!child.parent_is_remote);
+    tests::spans::assert_child(child, parent);
     assert!(parent.start <= child.start && child.end <= parent.end);
-}
-
-#[track_caller]
-fn assert_root(span: &Span) {
-    assert_eq!(span.parent_id, [0; 8], "{} is no root", span.name);
 }
 
 /// Pending once.
@@ -139,7 +89,7 @@ fn nested_and_recursive_calls_are_children() {
     leaf();
     let spans = recording.spans();
     assert_ne!(spans[0].context.trace_id, spans[1].context.trace_id);
-    assert_eq!(recording.calls("leaf"), 3);
+    assert_eq!(calls(&recording, "leaf"), 3);
 }
 
 #[test]
@@ -187,7 +137,7 @@ fn what_wants_no_span_has_none_and_hides_nothing() {
     assert_child(&spans[1], &spans[2]);
     assert_child(&spans[2], &spans[4]);
     assert_child(&spans[3], &spans[4]);
-    assert_eq!(recording.calls("silent"), 1);
+    assert_eq!(calls(&recording, "silent"), 1);
 }
 
 #[test]
@@ -250,7 +200,7 @@ fn calls_timed_now_and_then_have_spans_all_the_same() {
     let recording = Recording::with(&Sampler::parent_based(Sampler::TraceIdRatio(0.0)));
     (0..8).for_each(|_| rarely());
     assert_eq!(current_span(), None);
-    assert_eq!((recording.spans().len(), recording.calls("rarely")), (0, 8));
+    assert_eq!((recording.spans().len(), calls(&recording, "rarely")), (0, 8));
 }
 
 #[test]
@@ -498,7 +448,7 @@ fn what_a_remote_parent_did_not_sample_is_not_either() {
         }
     };
     assert_eq!(context, Some(remote(0)));
-    assert_eq!((recording.spans().len(), recording.calls("leaf")), (0, 2));
+    assert_eq!((recording.spans().len(), calls(&recording, "leaf")), (0, 2));
     leaf();
     assert_eq!(recording.spans().len(), 1);
     drop(recording);
@@ -528,7 +478,7 @@ fn a_trace_is_sampled_whole_or_not_at_all() {
     let low = |context: &SpanContext| u64::from_be_bytes(*context.trace_id.last_chunk().unwrap());
     assert!(contexts.iter().all(|context| context.is_valid()));
     assert!(contexts.iter().all(|context| context.is_sampled() == (low(context) >> 1 < 1 << 61)));
-    assert_eq!(recording.calls("leaf"), 4000);
+    assert_eq!(calls(&recording, "leaf"), 4000);
 }
 
 #[test]
@@ -545,7 +495,7 @@ fn an_asynchronous_trace_that_is_not_sampled_stays_one() {
     assert!(contexts.iter().all(|context| context.is_valid() && !context.is_sampled()));
     assert_ne!(contexts[0].trace_id, contexts[1].trace_id);
     assert!(recording.spans().is_empty());
-    assert_eq!((recording.calls("task"), recording.calls("leaf")), (2, 2));
+    assert_eq!((calls(&recording, "task"), calls(&recording, "leaf")), (2, 2));
 }
 
 #[test]
@@ -558,7 +508,7 @@ fn what_does_not_fit_is_counted() {
     assert_eq!(spans.len() as u64 + dropped, CALLS);
     leaf();
     assert_eq!(recording.spans().len(), 1);
-    assert_eq!(recording.calls("leaf"), CALLS + 1);
+    assert_eq!(calls(&recording, "leaf"), CALLS + 1);
 }
 
 #[test]

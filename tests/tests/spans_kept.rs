@@ -1,11 +1,12 @@
 //! What becomes of traces beyond the sampler's decision: kept since they matter, left out for one exporter, shown by exemplars.
 
 use exporters::{
-    Capability, Data, Exemplar, Health, Info, KeepConfig, LegOptions, MemoryExporter, ProfileMetrics,
-    Profiler, Receipt, Sampler, Span, SpanContext, profiled, with_remote_parent,
+    Data, Exemplar, KeepConfig, LegOptions, MemoryExporter, ProfileMetrics, Profiler, Sampler, Span,
+    SpanContext, profiled, with_remote_parent,
 };
 use std::{
     collections::{HashMap, HashSet},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tests::{
@@ -51,23 +52,20 @@ fn every_trace_that_failed_is_kept_whole() {
     let profiler = Profiler::builder()
         .interval(Duration::from_millis(20))
         .sampler(PERCENT)
-        .keep(KeepConfig::default().with_max_memory(1_000_000))
+        .keep(KeepConfig::default())
         .exporter(memory.clone())
         .start()
         .unwrap();
-    let mut most = 0;
     // So many at a time that none is lost, however slow the one who reads them is.
     for turn in 0..TRACES / 5000 {
         std::thread::scope(|scope| {
             let traces = || (turn * 5000..(turn + 1) * 5000).map(|n| n % 1000 == 17);
             scope.spawn(move || traces().for_each(|fails| _ = request(fails)));
             scope.spawn(move || traces().for_each(|fails| futures::ready(task(fails))));
-            most = most.max(profiler.keep_stats().memory);
         });
         profiler.flush(LONG).unwrap();
     }
     let stats = profiler.keep_stats();
-    assert!(most <= 1_000_000 && stats.memory <= 1_000_000, "{most} {stats:?}");
     let ledger = profiler.shutdown(LONG).legs.remove(0).ledger;
     assert!(ledger.is_balanced() && ledger.dropped.total() == 0, "{ledger:?}");
     let traces = by_trace(spans(&memory.memory));
@@ -84,6 +82,44 @@ fn every_trace_that_failed_is_kept_whole() {
     assert_eq!((kept, stats.given_up, stats.waiting), (stats.kept, 0, 0));
     let unsampled = 5 * TRACES - errors.iter().chain(&others).flatten().count() as u64;
     assert_eq!(stats.forgotten, unsampled);
+}
+
+#[profiled]
+async fn waits(fails: bool) -> Result<(), std::fmt::Error> {
+    step(false)?;
+    let mut first = true;
+    std::future::poll_fn(|_| if std::mem::take(&mut first) { Poll::Pending } else { Poll::Ready(()) }).await;
+    step(fails)
+}
+
+#[test]
+fn traces_that_are_open_for_long_hold_no_more_than_they_may_and_an_error_is_kept_all_the_same() {
+    const OPEN: u64 = 20_000;
+    const MOST: u64 = 1_000_000;
+    let _alone = alone();
+    let memory = SpansOnly::default();
+    let profiler = Profiler::builder()
+        .interval(LONG)
+        .sampler(Sampler::parent_based(Sampler::AlwaysOff))
+        .keep(KeepConfig::default().with_max_memory(MOST))
+        .exporter(memory.clone())
+        .start()
+        .unwrap();
+    let context = &mut Context::from_waker(Waker::noop());
+    let mut open: Vec<_> = (0..OPEN).map(|n| Box::pin(waits(n % 1000 == 0))).collect();
+    assert!(open.iter_mut().all(|task| task.as_mut().poll(context).is_pending()));
+    profiler.flush(LONG).unwrap();
+    let stats = profiler.keep_stats();
+    assert_eq!((stats.waiting + stats.given_up, stats.kept, stats.forgotten), (OPEN, 0, 0));
+    assert!(stats.given_up > OPEN / 2 && (MOST / 2..=MOST).contains(&stats.memory), "{stats:?}");
+    open.iter_mut().for_each(|task| assert!(task.as_mut().poll(context).is_ready()));
+    profiler.shutdown(LONG).into_result().unwrap();
+    let traces = by_trace(spans(&memory.memory));
+    let names = |trace: &Vec<Span>| trace.iter().filter(|span| span.name.ends_with("::waits")).count();
+    assert!(traces.len() as u64 == OPEN / 1000 && traces.values().all(|trace| names(trace) == 1));
+    let after = profiler.keep_stats();
+    assert_eq!(after.kept + after.forgotten + after.given_up, 3 * OPEN);
+    assert_eq!((after.waiting, after.memory, after.traces), (0, 0, OPEN / 1000));
 }
 
 mod futures {
@@ -159,42 +195,15 @@ fn one_exporter_gets_a_share_of_the_traces_and_all_that_matter() {
     assert!(some.len().abs_diff(500 + 25) < 180, "{}", some.len());
 }
 
-/// Takes spans, and asks for them.
-#[derive(Clone, Debug)]
-struct Traces(MemoryExporter);
-
-impl exporters::Exporter for Traces {
-    fn info(&self) -> Info {
-        Info::new("traces")
-    }
-    fn capability(&self) -> Capability {
-        Capability::SPANS.with_traces()
-    }
-    async fn export(&self, batch: exporters::Batch) -> exporters::Result<Receipt> {
-        self.0.export(batch).await
-    }
-    async fn health(&self) -> Health {
-        Health::Healthy
-    }
-    async fn flush(&self) -> exporters::Result<()> {
-        Ok(())
-    }
-    async fn shutdown(&self) -> exporters::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_tenth_is_sampled_where_nobody_says_but_an_exporter_asks() {
     let _alone = alone();
     for asks in [true, false] {
-        let (traces, other) = (Traces(memory()), SpansOnly::default());
-        let builder = Profiler::builder();
-        let builder = if asks { builder.exporter(traces.clone()) } else { builder.exporter(other.clone()) };
-        let profiler = builder.start().unwrap();
+        let traces = SpansOnly { asks, ..SpansOnly::default() };
+        let profiler = Profiler::builder().exporter(traces.clone()).start().unwrap();
         (0..10_000).for_each(|_| _ = request(false));
         profiler.shutdown(LONG).into_result().unwrap();
-        let found = by_trace(spans(if asks { &traces.0 } else { &other.memory })).len();
+        let found = by_trace(spans(&traces.memory)).len();
         let expected = if asks { 1000 } else { 0 };
         assert!(found.abs_diff(expected) <= if asks { 180 } else { 0 }, "{found}");
     }

@@ -22,7 +22,7 @@ use std::{
 };
 use tests::{
     calls::{Alone, alone},
-    spans::spans,
+    spans::{assert_child, assert_root, names, one, short, spans},
 };
 use tracing::{
     Instrument, Level, Subscriber, debug, error, info, info_span, instrument, level_filters::LevelFilter,
@@ -143,32 +143,6 @@ impl Overhear {
 fn subscribe() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| registry().with(TracingLayer::new()).with(Overhear).init());
-}
-
-#[track_caller]
-fn one<'a>(spans: &'a [Span], name: &str) -> &'a Span {
-    let found: Vec<&Span> = spans.iter().filter(|span| short(span) == name).collect();
-    assert_eq!(found.len(), 1, "spans called {name} in {:?}", names(spans));
-    found[0]
-}
-
-fn short(span: &Span) -> &str {
-    span.name.strip_prefix("tracing_bridge::").unwrap_or(&span.name)
-}
-
-fn names(spans: &[Span]) -> Vec<&str> {
-    spans.iter().map(short).collect()
-}
-
-#[track_caller]
-fn assert_child(child: &Span, parent: &Span) {
-    assert_eq!(child.context.trace_id, parent.context.trace_id);
-    assert_eq!(child.parent_id, parent.context.span_id, "{} is no child of {}", child.name, parent.name);
-}
-
-#[track_caller]
-fn assert_root(span: &Span) {
-    assert_eq!(span.parent_id, [0; 8], "{} is no root", span.name);
 }
 
 fn text<'a>(event: &'a SpanEvent, key: &str) -> Option<&'a str> {

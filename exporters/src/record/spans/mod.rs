@@ -4,6 +4,7 @@
 //! Whether a thread is in a trace that nobody records is kept in a bit of [`CALLEES`], which calls restore anyway.
 
 mod collect;
+mod current;
 pub(super) mod details;
 pub(super) mod exemplars;
 mod ids;
@@ -13,8 +14,6 @@ mod ring;
 
 use super::{
     alloc::{Tally, uncounted},
-    call::{CALLEES, FLAGS, UNSAMPLED},
-    context::Context,
     keyed::Keyed,
     sampler,
     shard::Cause,
@@ -22,8 +21,6 @@ use super::{
 };
 use details::Details;
 use ids::Ids;
-#[cfg(not(feature = "tracing-layer"))]
-use open::Open;
 use ring::{Reader, Room, Writer};
 use std::{
     cell::{Cell, UnsafeCell},
@@ -36,6 +33,10 @@ use std::{
 };
 
 pub(crate) use collect::{Spans, discard};
+pub(super) use current::{Before, Current, adopt, context, is_recording, restore};
+use current::{CurrentCell, Polled, replace, unchanged, with_running};
+#[cfg(feature = "tracing-layer")]
+pub(super) use current::{Level, hold, let_go, level, put_back};
 pub(super) use ids::derived;
 #[cfg(feature = "tracing-layer")]
 pub(super) use open::Open;
@@ -120,77 +121,6 @@ impl Thread {
     }
 }
 
-/// The span that is running on a thread; none if its number is zero.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Current {
-    pub(super) trace: [u64; 2],
-    pub(super) span: u64,
-    /// Borrowed from whoever made it current.
-    pub(super) state: *const String,
-    pub(super) flags: u8,
-    pub(super) remote: bool,
-}
-
-impl Current {
-    pub(super) const NONE: Self =
-        Self { trace: [0; 2], span: 0, state: ptr::null(), flags: 0, remote: false };
-
-    pub(super) fn trace_state(&self) -> Option<TraceState> {
-        // SAFETY: it comes from `Arc::as_ptr` of one that outlives the time in which it is current.
-        (!self.state.is_null()).then(|| unsafe {
-            Arc::increment_strong_count(self.state);
-            Arc::from_raw(self.state)
-        })
-    }
-}
-
-/// A [`Current`], of which mostly only the span changes; the rest is copied as little as can be.
-struct CurrentCell {
-    high: Cell<u64>,
-    low: Cell<u64>,
-    span: Cell<u64>,
-    state: Cell<*const String>,
-    flags: Cell<u8>,
-    remote: Cell<bool>,
-}
-
-impl CurrentCell {
-    #[expect(clippy::declare_interior_mutable_const, reason = "it is there to be copied")]
-    const NONE: Self = Self {
-        high: Cell::new(0),
-        low: Cell::new(0),
-        span: Cell::new(0),
-        state: Cell::new(ptr::null()),
-        flags: Cell::new(0),
-        remote: Cell::new(false),
-    };
-
-    fn get(&self) -> Current {
-        Current {
-            trace: [self.high.get(), self.low.get()],
-            span: self.span.get(),
-            state: self.state.get(),
-            flags: self.flags.get(),
-            remote: self.remote.get(),
-        }
-    }
-
-    fn set(&self, Current { trace: [high, low], span, state, flags, remote }: Current) {
-        self.high.set(high);
-        self.low.set(low);
-        self.span.set(span);
-        self.state.set(state);
-        self.flags.set(flags);
-        self.remote.set(remote);
-    }
-
-    fn replace(&self, current: Current) -> Current {
-        let before = self.get();
-        self.set(current);
-        before
-    }
-}
-
 /// A sync call that is running and has a span, or hides one.
 struct Frame {
     site: &'static Site,
@@ -211,25 +141,6 @@ struct Local {
     polled: Cell<Polled>,
     queue: UnsafeCell<Option<mem::ManuallyDrop<Queue>>>,
     over: Cell<bool>,
-}
-
-/// An async call, and how many frames are not within it.
-#[derive(Clone, Copy, Debug)]
-struct Polled {
-    /// Of a detached call the number that tells where it was entered, which is odd.
-    open: *mut Open,
-    below: u32,
-    /// How much is to be restored until nothing is.
-    depth: u32,
-}
-
-impl Polled {
-    const NONE: Self = Self { open: ptr::null_mut(), below: 0, depth: 0 };
-
-    /// Whether it is a detached call.
-    fn is_detached(self) -> bool {
-        self.open.addr() & 1 == 1
-    }
 }
 
 struct Queue {
@@ -466,146 +377,10 @@ fn with_origin(more: &mut Option<Box<More>>, remote_parent: bool, current: &Curr
     });
 }
 
-/// What was current before something else became it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Before {
-    current: Current,
-    polled: Polled,
-    /// Those of [`FLAGS`] that were set.
-    flags: u64,
-}
-
-/// Makes `current`, which is the span of `open` if that is not null, what runs on this thread, until [`restore`].
-fn replace(current: Current, unsampled: bool, open: *mut Open) -> Before {
-    let callees = CALLEES.get();
-    CALLEES.set(callees & !FLAGS | if unsampled { UNSAMPLED } else { 0 });
-    LOCAL.with(|local| {
-        let below = local.frames(|frames| frames.len() as u32);
-        let polled = local.polled.get();
-        local.polled.set(Polled { open, below, depth: polled.depth + 1 });
-        Before { current: local.current.replace(current), polled, flags: callees & FLAGS }
-    })
-}
-
-/// Makes a span that runs elsewhere what is current on this thread, until [`restore`].
-pub(super) fn adopt(current: Current, unsampled: bool) -> Before {
-    replace(current, unsampled, ptr::null_mut())
-}
-
-/// What is current now, to be [`restore`]d though nothing replaces it.
-fn unchanged() -> Before {
-    let (current, polled) = LOCAL.with(|local| (local.current.get(), local.polled.get()));
-    // A detached call that is left meanwhile must know that what is current now will be so again.
-    LOCAL.with(|local| local.polled.set(Polled { depth: polled.depth + 1, ..polled }));
-    Before { current, polled, flags: CALLEES.get() & FLAGS }
-}
-
-/// Takes back [`adopt`] or [`enter`].
-pub(super) fn restore(before: Before) {
-    CALLEES.set(CALLEES.get() & !FLAGS | before.flags);
-    put_back(before);
-}
-
-/// Takes back what is current, but not whether somebody records it.
-pub(super) fn put_back(before: Before) {
-    LOCAL.with(|local| {
-        local.current.set(before.current);
-        local.polled.set(before.polled);
-    });
-}
-
-/// The innermost sync call that has a span and is within what was polled.
-fn within(frames: &mut [Frame], polled: Polled) -> Option<&mut Frame> {
-    frames.get_mut(polled.below as usize..)?.iter_mut().rfind(|frame| frame.sampled)
-}
-
-/// Runs `with`, which calls nothing of the program's, with more of the span that is running here, if one is recorded.
-fn with_running(with: impl FnOnce(&mut More)) {
-    if CALLEES.get() & UNSAMPLED != 0 {
-        return;
-    }
-    LOCAL.with(|local| {
-        let polled = local.polled.get();
-        local.frames(|frames| match within(frames, polled) {
-            Some(frame) => with(frame.more.get_or_insert_with(|| uncounted(Box::default))),
-            #[cfg(feature = "tracing-layer")]
-            None if polled.is_detached() => {
-                super::detached::with_open(polled.open, |open| with(open.more_mut()))
-            }
-            None => {
-                // SAFETY: it is polled on this thread, and until that is over nobody else has a reference to it.
-                if let Some(open) = unsafe { polled.open.as_mut() } {
-                    with(open.more_mut());
-                }
-            }
-        });
-    });
-}
-
-/// What is entered on this thread, as its detached calls have to know it.
-#[cfg(feature = "tracing-layer")]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Level {
-    /// The number of what was entered last; of something else if it is not odd.
-    pub(super) number: *mut Open,
-    /// How many sync calls with a span are running.
-    pub(super) frames: u32,
-    /// How much is to be restored until nothing is.
-    pub(super) depth: u32,
-}
-
-/// Where this thread is.
-#[cfg(feature = "tracing-layer")]
-pub(super) fn level() -> Level {
-    LOCAL.with(|local| {
-        let Polled { open, depth, .. } = local.polled.get();
-        Level { number: open, frames: local.frames(|frames| frames.len() as u32), depth }
-    })
-}
-
 /// How often this process, and those it is a child of, have been forked.
 #[cfg(feature = "tracing-layer")]
 pub(super) fn generation() -> u32 {
     GENERATION.load(Relaxed)
-}
-
-/// A detached call is entered under a number, which is odd. Without a span of its own it is in the one that is running.
-#[cfg(feature = "tracing-layer")]
-pub(super) fn hold(span: Option<(Current, bool)>, number: *mut Open) -> Before {
-    let (current, unsampled) = span.unwrap_or_else(|| (running(), CALLEES.get() & UNSAMPLED != 0));
-    replace(current, unsampled, number)
-}
-
-/// The thread ends, and with it the detached calls that it did not leave.
-#[cfg(feature = "tracing-layer")]
-pub(super) fn let_go() {
-    LOCAL.with(|local| {
-        local.current.set(Current::NONE);
-        local.polled.set(Polled::NONE);
-    });
-}
-
-/// Whether a span is being recorded here.
-pub(super) fn is_recording() -> bool {
-    let is_here = |local: &Local| {
-        let polled = local.polled.get();
-        if local.frames(|frames| within(frames, polled).is_some()) {
-            return true;
-        }
-        #[cfg(feature = "tracing-layer")]
-        if polled.is_detached() {
-            let mut is_open = false;
-            super::detached::with_open(polled.open, |_| is_open = true);
-            return is_open;
-        }
-        !polled.open.is_null()
-    };
-    CALLEES.get() & UNSAMPLED == 0 && LOCAL.with(is_here)
-}
-
-/// What runs on this thread.
-pub(super) fn running() -> Current {
-    LOCAL.with(|local| local.current.get())
 }
 
 /// The thread ends: it has no spans any more.
@@ -637,11 +412,4 @@ pub(super) fn forget_parent() {
         // SAFETY: the thread's own, and nobody has a reference.
         unsafe { *local.queue.get() = None };
     });
-}
-
-/// The context that is current on this thread.
-pub(super) fn context() -> Context {
-    #[cfg(feature = "tracing-layer")]
-    super::detached::settle();
-    Context::of(running(), CALLEES.get() & UNSAMPLED != 0)
 }
