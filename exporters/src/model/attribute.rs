@@ -91,7 +91,7 @@ impl Attributes {
     }
 
     /// Whether others have the same set.
-    pub(super) fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 

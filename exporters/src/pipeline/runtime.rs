@@ -179,10 +179,14 @@ impl Runtime {
 
     /// Gives the spans that ended to the legs that take them.
     fn give_spans(&self, collector: &mut Collector) {
-        let (spans, missed) = collector.drain_spans();
-        if !spans.is_empty() || missed > 0 {
-            let spans = Arc::new(Spans::new(collector.resource().clone(), spans));
+        let resource = collector.resource().clone();
+        let give = |spans, missed| {
+            let spans = Arc::new(Spans::new(resource.clone(), spans));
             self.legs.iter().for_each(|leg| leg.offer_spans(&spans, missed));
+        };
+        let missed = collector.drain_spans(|spans| give(spans, 0));
+        if missed > 0 {
+            give(Vec::new(), missed);
         }
     }
 

@@ -174,15 +174,18 @@ impl Hash for ValueRef<'_> {
     }
 }
 
+/// Things by numbers or addresses that nobody outside chooses.
+pub(super) type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<Spread>>;
+
 /// Things by a hash that is spread well already.
-type ByHash<T> = HashMap<u64, Vec<T>, BuildHasherDefault<Spread>>;
+type ByHash<T> = QuickMap<u64, Vec<T>>;
 
 /// The overflow series' place among the others.
 const OVERFLOW_HASH: u64 = 0;
 
 /// Hashes eight bytes with one multiplication; where it starts is not to be guessed from outside.
 #[derive(Default)]
-struct Spread(u64);
+pub(super) struct Spread(u64);
 
 impl Spread {
     fn seeded() -> Self {
@@ -199,6 +202,11 @@ impl Hasher for Spread {
         self.write_u64(last);
     }
 
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+
+    #[inline]
     fn write_u64(&mut self, n: u64) {
         // Both halves of the product, or its low bits would depend on low bits alone.
         let product = u128::from(self.0 ^ n) * 0x9E37_79B9_7F4A_7C15;

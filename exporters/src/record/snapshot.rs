@@ -184,11 +184,11 @@ impl Collector {
         self.spans.keep_stats()
     }
 
-    /// The spans that ended since anybody last asked, in no order, and how many more found no room.
-    pub(crate) fn drain_spans(&mut self) -> (Vec<Span>, u64) {
+    /// Gives the spans that ended since anybody last asked, in groups and no order, and tells how many more found no room.
+    pub(crate) fn drain_spans(&mut self, give: impl FnMut(Vec<Span>)) -> u64 {
         self.meet();
         self.names.refresh(&self.sites);
-        self.spans.drain(&self.names)
+        self.spans.drain(&self.names, give)
     }
 
     /// The totals at this moment, and the change of the last interval.

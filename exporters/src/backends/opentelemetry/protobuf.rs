@@ -12,10 +12,21 @@ use crate::{
     Attributes, Descriptor, Exemplar, ExponentialHistogram, Histogram, KeyValue, Number, Scope, Span,
     SpanEvent, SpanKind, SpanLink, Status, Value,
 };
+use std::ptr;
 
 /// Protobuf, written to the end of a buffer.
 #[derive(Debug)]
-pub(super) struct Protobuf(Vec<u8>);
+pub(super) struct Protobuf {
+    body: Vec<u8>,
+    shared: Shared,
+}
+
+/// The set of attributes that several spans share, and that was written last: what became of it.
+#[derive(Debug)]
+struct Shared {
+    set: *const [KeyValue],
+    written: Vec<u8>,
+}
 
 /// The key of a number of variable length.
 const fn varint_of(field: u8) -> u8 {
@@ -41,13 +52,14 @@ impl Format for Protobuf {
     const TAIL: usize = 4 * 4;
 
     fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+        let shared = Shared { set: ptr::slice_from_raw_parts(ptr::null(), 0), written: Vec::new() };
+        Self { body: Vec::with_capacity(bytes), shared }
     }
     fn into_body(self) -> Vec<u8> {
-        self.0
+        self.body
     }
     fn len(&self) -> usize {
-        self.0.len()
+        self.body.len()
     }
 
     fn request(&mut self, _: Of, resource: &[&Attributes], items: usize, content: impl FnOnce(&mut Self)) {
@@ -151,20 +163,23 @@ impl Format for Protobuf {
     }
 
     fn span(&mut self, span: &Span, prefix: &str) {
-        let guess = 66 + prefix.len() + span.name.len() + span.attributes.len() * ATTRIBUTE;
+        let parent = if span.parent_id == [0; 8] { 0 } else { 10 };
+        // What nearly every span has.
+        let attributes = self.shared_len(&span.attributes);
+        let guess = 55 + delimited_len(prefix.len() + span.name.len()) + parent + attributes;
         self.message(bytes_of(2), guess, |out| {
             out.ids(bytes_of(1), bytes_of(2), &span.context.trace_id, &span.context.span_id);
             out.text(bytes_of(3), &span.context.trace_state);
-            if span.parent_id != [0; 8] {
+            if parent > 0 {
                 out.bytes(bytes_of(4), &span.parent_id);
             }
             out.head(bytes_of(5), prefix.len() + span.name.len());
-            out.0.extend_from_slice(prefix.as_bytes());
-            out.0.extend_from_slice(span.name.as_bytes());
+            out.body.extend_from_slice(prefix.as_bytes());
+            out.body.extend_from_slice(span.name.as_bytes());
             let (start, end) = times(span);
-            out.0.extend_from_slice(&[varint_of(6), kind(span.kind)]);
+            out.body.extend_from_slice(&[varint_of(6), kind(span.kind)]);
             out.fixed64s([(fixed64_of(7), start), (fixed64_of(8), end)]);
-            out.attributes(bytes_of(9), &span.attributes);
+            out.shared_attributes(bytes_of(9), &span.attributes);
             out.count(varint_of(10), span.dropped_attributes);
             span.events.iter().for_each(|event| out.event(event));
             out.count(varint_of(12), span.dropped_events);
@@ -173,7 +188,7 @@ impl Format for Protobuf {
             out.status(&span.status);
             let [a, b, c, d] = flags(span.context.flags, Some(span.parent_is_remote)).to_le_bytes();
             let [key, more] = SPAN_FLAGS;
-            out.0.extend_from_slice(&[key, more, a, b, c, d]);
+            out.body.extend_from_slice(&[key, more, a, b, c, d]);
         });
     }
 }
@@ -242,15 +257,15 @@ impl Protobuf {
             out.ids(bytes_of(1), bytes_of(2), &link.context.trace_id, &link.context.span_id);
             out.text(bytes_of(3), &link.context.trace_state);
             out.attributes(bytes_of(4), &link.attributes);
-            out.0.push(fixed32_of(6));
-            out.0.extend_from_slice(&flags(link.context.flags, None).to_le_bytes());
+            out.body.push(fixed32_of(6));
+            out.body.extend_from_slice(&flags(link.context.flags, None).to_le_bytes());
         });
     }
 
     fn status(&mut self, status: &Status) {
         match status {
             Status::Unset => {}
-            Status::Ok => self.0.extend_from_slice(&[bytes_of(15), 2, varint_of(3), 1]),
+            Status::Ok => self.body.extend_from_slice(&[bytes_of(15), 2, varint_of(3), 1]),
             Status::Error(message) => self.message(bytes_of(15), message.len(), |out| {
                 out.text(bytes_of(2), message);
                 out.integer(varint_of(3), 2);
@@ -263,25 +278,48 @@ impl Protobuf {
         attributes.iter().for_each(|attribute| self.attribute(key, attribute));
     }
 
+    /// The same of a set that the next span may have, too.
+    fn shared_attributes(&mut self, key: u8, attributes: &Attributes) {
+        if ptr::eq(self.shared.set, &raw const **attributes) {
+            return self.body.extend_from_slice(&self.shared.written);
+        }
+        let start = self.body.len();
+        self.attributes(key, attributes);
+        if attributes.is_shared() {
+            self.shared.set = &raw const **attributes;
+            self.shared.written.clear();
+            self.shared.written.extend_from_slice(self.body.get(start..).unwrap_or_default());
+        }
+    }
+
+    /// The bytes of a set of attributes that the span before may have, too.
+    fn shared_len(&self, attributes: &Attributes) -> usize {
+        if ptr::eq(self.shared.set, &raw const **attributes) {
+            return self.shared.written.len();
+        }
+        let named = attributes.iter().filter(|attribute| !attribute.key.is_empty());
+        named.map(|attribute| 1 + delimited_len(attribute_len(attribute))).sum()
+    }
+
     fn attribute(&mut self, key: u8, attribute: &KeyValue) {
         if attribute.key.is_empty() {
             return;
         }
         let (name, value) = (attribute.key.len(), value_len(&attribute.value));
-        let length = 1 + delimited_len(name) + 1 + delimited_len(value);
+        let length = attribute_len(attribute);
         match length < 0x80 {
             // Then the others are shorter still.
-            true => self.0.extend_from_slice(&[key, length as u8, bytes_of(1), name as u8]),
+            true => self.body.extend_from_slice(&[key, length as u8, bytes_of(1), name as u8]),
             false => {
                 self.head(key, length);
                 self.head(bytes_of(1), name);
             }
         }
-        self.0.extend_from_slice(attribute.key.as_bytes());
+        self.body.extend_from_slice(attribute.key.as_bytes());
         match &attribute.value {
             Value::String(text) if value < 0x80 => {
-                self.0.extend_from_slice(&[bytes_of(2), value as u8, bytes_of(1), text.len() as u8]);
-                self.0.extend_from_slice(text.as_bytes());
+                self.body.extend_from_slice(&[bytes_of(2), value as u8, bytes_of(1), text.len() as u8]);
+                self.body.extend_from_slice(text.as_bytes());
             }
             other => {
                 self.head(bytes_of(2), value);
@@ -310,27 +348,27 @@ impl Protobuf {
     /// A message. Its length is known only afterwards; it is guessed how many bytes that will take.
     fn message(&mut self, key: u8, guess: usize, content: impl FnOnce(&mut Self)) {
         let guessed = varint_len(guess as u64);
-        self.0.extend_from_slice(&[key, 0]);
-        let start = self.0.len() + guessed - 1;
-        self.0.resize(start, 0);
+        self.body.extend_from_slice(&[key, 0]);
+        let start = self.body.len() + guessed - 1;
+        self.body.resize(start, 0);
         content(self);
-        let length = self.0.len() - start;
+        let length = self.body.len() - start;
         let bytes = varint_len(length as u64);
         if (bytes, guessed) == (1, 1) {
-            if let Some(byte) = self.0.get_mut(start - 1) {
+            if let Some(byte) = self.body.get_mut(start - 1) {
                 *byte = length as u8;
             }
             return;
         }
         let at = start - guessed + bytes;
         if bytes > guessed {
-            self.0.resize(at + length, 0);
+            self.body.resize(at + length, 0);
         }
         if bytes != guessed {
-            self.0.copy_within(start..start + length, at);
-            self.0.truncate(at + length);
+            self.body.copy_within(start..start + length, at);
+            self.body.truncate(at + length);
         }
-        for (position, byte) in self.0.iter_mut().skip(at - bytes).take(bytes).enumerate() {
+        for (position, byte) in self.body.iter_mut().skip(at - bytes).take(bytes).enumerate() {
             let more = if position + 1 < bytes { 0x80 } else { 0 };
             *byte = (length >> (7 * position)) as u8 & 0x7f | more;
         }
@@ -338,13 +376,13 @@ impl Protobuf {
 
     /// What stands before so many bytes.
     fn head(&mut self, key: u8, length: usize) {
-        self.0.push(key);
+        self.body.push(key);
         self.varint(length as u64);
     }
 
     fn bytes(&mut self, key: u8, bytes: &[u8]) {
         self.head(key, bytes.len());
-        self.0.extend_from_slice(bytes);
+        self.body.extend_from_slice(bytes);
     }
 
     /// A trace and a span, by the keys of each.
@@ -354,7 +392,7 @@ impl Protobuf {
         all[2..18].copy_from_slice(trace_id);
         all[18..20].copy_from_slice(&[span, 8]);
         all[20..].copy_from_slice(span_id);
-        self.0.extend_from_slice(&all);
+        self.body.extend_from_slice(&all);
     }
 
     /// Text that is left out where there is none.
@@ -367,14 +405,14 @@ impl Protobuf {
     fn packed(&mut self, key: u8, numbers: impl ExactSizeIterator<Item = [u8; 8]>) {
         if numbers.len() > 0 {
             self.head(key, numbers.len() * 8);
-            numbers.for_each(|number| self.0.extend_from_slice(&number));
+            numbers.for_each(|number| self.body.extend_from_slice(&number));
         }
     }
 
     fn fixed64(&mut self, key: u8, value: u64) {
         let mut all = [key; 9];
         all[1..].copy_from_slice(&value.to_le_bytes());
-        self.0.extend_from_slice(&all);
+        self.body.extend_from_slice(&all);
     }
 
     /// Two at once.
@@ -384,7 +422,7 @@ impl Protobuf {
         all[1..9].copy_from_slice(&value.to_le_bytes());
         all[9] = other_key;
         all[10..].copy_from_slice(&other.to_le_bytes());
-        self.0.extend_from_slice(&all);
+        self.body.extend_from_slice(&all);
     }
 
     fn double(&mut self, key: u8, value: f64) {
@@ -392,7 +430,7 @@ impl Protobuf {
     }
 
     fn integer(&mut self, key: u8, value: u64) {
-        self.0.push(key);
+        self.body.push(key);
         self.varint(value);
     }
 
@@ -405,11 +443,16 @@ impl Protobuf {
 
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
+            self.body.push(value as u8 | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
+        self.body.push(value as u8);
     }
+}
+
+/// The bytes of a `KeyValue`.
+fn attribute_len(attribute: &KeyValue) -> usize {
+    1 + delimited_len(attribute.key.len()) + 1 + delimited_len(value_len(&attribute.value))
 }
 
 /// The bytes of an `AnyValue`.

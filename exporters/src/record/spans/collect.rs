@@ -1,23 +1,34 @@
 //! From what threads left behind to spans: names, times of the wall clock, attributes.
 
 use super::{
-    End, LEFT_OUT, More, Record, Thread, all_queues,
-    details::{Details, Event},
+    End, LEFT_OUT, More, Queues, Record, Thread, all_queues,
+    details::Event,
     exemplars::Found,
     keep::{Keep, KeepConfig, KeepStats},
+    reading,
 };
 use crate::{
     clock,
-    model::{Attributes, KeyValue, Scope, Span, SpanContext, SpanEvent, Status, Value},
-    record::{context::trace_id, describe::Names, keyed::Keyed, site::Site},
+    model::{Attributes, KeyValue, Scope, Span, SpanContext, SpanEvent, SpanKind, Status, Value},
+    record::{
+        context::trace_id,
+        describe::Names,
+        keyed::{Keyed, QuickMap},
+        site::Site,
+    },
 };
 use std::{
     borrow::Cow,
-    collections::HashMap,
-    ptr,
+    cell::OnceCell,
+    collections::HashSet,
+    mem,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
+
+/// The most spans that are handed on at once: so many as are still in the cache when they are written, and enough for a backend
+/// that takes its time for each request.
+const GROUP: usize = 8192;
 
 /// How far the wall clock may be from where it is expected before it was set, and is asked anew.
 const SET: f64 = 1e-3;
@@ -27,7 +38,7 @@ const MOST_ANCHORS: usize = 64;
 /// Makes spans of what was recorded.
 #[derive(Debug)]
 pub(crate) struct Spans {
-    facts: HashMap<*const Site, Facts>,
+    facts: QuickMap<*const Site, Facts>,
     /// What both clocks said at some moments, the latest last.
     anchors: Vec<Anchor>,
     keep: Option<Keep>,
@@ -54,17 +65,17 @@ impl Anchor {
     }
 }
 
-/// What all spans of a function have in common.
-#[derive(Debug)]
+/// What all spans of a function have in common that are drained at once: who takes these shares it with nobody else.
+#[derive(Clone, Debug)]
 struct Facts {
-    function: Arc<str>,
     name: &'static str,
+    kind: SpanKind,
     scope: Arc<Scope>,
 }
 
 impl Spans {
     pub(crate) fn new() -> Self {
-        Self { facts: HashMap::new(), anchors: Vec::new(), keep: None, exemplars: Found::default() }
+        Self { facts: QuickMap::default(), anchors: Vec::new(), keep: None, exemplars: Found::default() }
     }
 
     /// Has spans of traces that the sampler left out kept.
@@ -77,21 +88,39 @@ impl Spans {
         self.keep.as_ref().map(Keep::stats).unwrap_or_default()
     }
 
-    /// All spans that ended since the last time and are to be exported, and how many more there were that found no room.
-    pub(crate) fn drain(&mut self, names: &Names) -> (Vec<Span>, u64) {
+    /// Gives all spans that ended since the last time and are to be exported, in groups, and tells how many more there were that
+    /// found no room.
+    pub(crate) fn drain(&mut self, names: &Names, mut give: impl FnMut(Vec<Span>)) -> u64 {
         self.read_clocks();
+        self.facts.clear();
         self.keep.iter_mut().for_each(Keep::give_up_old);
         let (mut spans, mut kept) = (Vec::new(), Vec::new());
-        let dropped = read(|thread, record| match &mut self.keep {
-            Some(keep) if record.start & LEFT_OUT != 0 => {
-                keep.take(record, thread, &mut kept);
-                spans.extend(kept.drain(..).map(|(record, thread)| self.span(names, &thread, record)));
+        let dropped = read(|queue, record| {
+            match &mut self.keep {
+                Some(keep) if record.start & LEFT_OUT != 0 => {
+                    keep.take(record, queue.thread, &mut kept);
+                    let own = kept
+                        .drain(..)
+                        .map(|(record, thread)| self.span(names, &thread, &thread.attributes(), record));
+                    spans.extend(own);
+                }
+                // Of a time when they were kept.
+                None if record.start & LEFT_OUT != 0 => {}
+                _ => {
+                    if spans.is_empty() {
+                        spans.reserve_exact(queue.len.min(GROUP));
+                    }
+                    spans.push(self.span(names, queue.thread, queue.attributes(), record));
+                }
             }
-            // Of a time when they were kept.
-            None if record.start & LEFT_OUT != 0 => {}
-            _ => spans.push(self.span(names, thread, record)),
+            if spans.len() >= GROUP {
+                give(mem::take(&mut spans));
+            }
         });
-        (spans, dropped)
+        if !spans.is_empty() {
+            give(spans);
+        }
+        dropped
     }
 
     fn read_clocks(&mut self) {
@@ -118,85 +147,126 @@ impl Spans {
     }
 
     fn facts(&mut self, names: &Names, site: &'static Site) -> &Facts {
-        let function = names.of(site);
-        let known = self.facts.get(&ptr::from_ref(site)).is_some_and(|facts| facts.function == function);
-        if !known {
+        self.facts.entry(site).or_insert_with(|| {
             let spec = &site.state().spec;
             let name = match spec.bare {
                 true => spec.name,
-                false => for_ever(&format!("{}::{function}", spec.module)),
+                false => for_ever(format!("{}::{}", spec.module, names.of(site))),
             };
             let scope = Arc::new(Scope { name: spec.package.into(), version: spec.version.into() });
-            self.facts.insert(site, Facts { function: function.clone(), name, scope });
-        }
-        self.facts.entry(site).or_insert_with(|| Facts { function, name: "", scope: Arc::default() })
+            Facts { name, kind: site.state().kind(), scope }
+        })
     }
 
-    fn span(&mut self, names: &Names, thread: &Thread, record: Record) -> Span {
+    fn span(&mut self, names: &Names, thread: &Thread, attributes: &Attributes, record: Record) -> Span {
         let Record { site, trace, span, parent, start, took, more } = record;
         let (flags, start) = (u8::from(start & LEFT_OUT == 0), start & !LEFT_OUT);
         // A clock that went backwards makes no time.
-        let took = if took.cast_signed() >= 0 { took } else { 0 };
+        let took = duration(if took.cast_signed() >= 0 { took } else { 0 });
         let anchor = self.anchor(start);
-        let (start, end) = (anchor.wall(start), anchor.wall(start.wrapping_add(took)));
-        let mut more = more.map(|more| *more).unwrap_or_default();
-        let details = more.details.take().map(|details| *details).unwrap_or_default();
-        let Details { name, attributes: added, events, links, kind, reason, is_ok, held, .. } = details;
-        let Details { dropped_attributes, dropped_events, dropped_links, .. } = details;
-        let event = |event: Event| SpanEvent {
-            time: anchor.wall(event.ticks).clamp(start, end),
-            name: event.name,
-            attributes: event.attributes,
-        };
-        let events = events.into_iter().map(event).collect();
-        drop(held);
-        let attributes = attributes(site, more.thread.as_deref().unwrap_or(thread), &more, added);
-        let facts = self.facts(names, site);
-        let span = Span {
+        let start = anchor.wall(start);
+        let Facts { name, kind, scope } = self.facts(names, site);
+        let mut span = Span {
             context: SpanContext {
                 trace_id: trace_id(trace),
                 span_id: span.to_be_bytes(),
                 flags,
-                trace_state: more.state.as_deref().cloned().unwrap_or_default().into(),
+                trace_state: Cow::Borrowed(""),
             },
             parent_id: parent.to_be_bytes(),
-            parent_is_remote: more.remote_parent,
-            name: name.unwrap_or(Cow::Borrowed(facts.name)),
-            kind: kind.unwrap_or_else(|| site.state().kind()),
+            parent_is_remote: false,
+            name: Cow::Borrowed(name),
+            kind: *kind,
             start,
-            end,
-            attributes,
-            dropped_attributes,
-            events,
-            dropped_events,
-            links,
-            dropped_links,
-            status: match more.end {
-                End::Well if is_ok => Status::Ok,
-                End::Well => Status::Unset,
-                End::Error(name) => Status::Error(reason.unwrap_or_else(|| name.into_string().into())),
-                End::Panic => Status::Error("panic".into()),
-                End::Cancelled => Status::Error("cancelled".into()),
-            },
-            scope: facts.scope.clone(),
+            end: start.checked_add(took).unwrap_or(start),
+            attributes: attributes.clone(),
+            dropped_attributes: 0,
+            events: Vec::new(),
+            dropped_events: 0,
+            links: Vec::new(),
+            dropped_links: 0,
+            status: Status::Unset,
+            scope: scope.clone(),
         };
-        self.exemplars.add(site, more.keyed.as_ref(), &span, clock::seconds(took));
+        let keyed = more.and_then(|more| complete(&mut span, site, thread, *more, anchor));
+        self.exemplars.add(site, keyed.as_ref(), &span, took);
         span
     }
 }
 
+/// Adds what few spans have; gives the set of attributes that the call was counted with.
+#[cold]
+fn complete(
+    span: &mut Span,
+    site: &'static Site,
+    thread: &Thread,
+    mut more: More,
+    anchor: Anchor,
+) -> Option<Arc<Keyed>> {
+    let details = more.details.take().map(|details| *details).unwrap_or_default();
+    span.attributes = attributes(site, more.thread.as_deref().unwrap_or(thread), &more, details.attributes);
+    span.context.trace_state = more.state.as_deref().cloned().unwrap_or_default().into();
+    span.parent_is_remote = more.remote_parent;
+    span.name = details.name.unwrap_or_else(|| mem::take(&mut span.name));
+    span.kind = details.kind.unwrap_or(span.kind);
+    let event = |event: Event| SpanEvent {
+        time: anchor.wall(event.ticks).clamp(span.start, span.end),
+        name: event.name,
+        attributes: event.attributes,
+    };
+    span.events = details.events.into_iter().map(event).collect();
+    span.links = details.links;
+    span.dropped_attributes = details.dropped_attributes;
+    span.dropped_events = details.dropped_events;
+    span.dropped_links = details.dropped_links;
+    span.status = match more.end {
+        End::Well if details.is_ok => Status::Ok,
+        End::Well => Status::Unset,
+        End::Error(name) => Status::Error(details.reason.unwrap_or_else(|| name.into_string().into())),
+        End::Panic => Status::Error("panic".into()),
+        End::Cancelled => Status::Error("cancelled".into()),
+    };
+    more.keyed
+}
+
+/// The queue of a thread that is read.
+struct Queue<'a> {
+    thread: &'a Arc<Thread>,
+    /// How much there was in it.
+    len: usize,
+    attributes: OnceCell<Attributes>,
+}
+
+impl Queue<'_> {
+    /// Of its thread.
+    fn attributes(&self) -> &Attributes {
+        self.attributes.get_or_init(|| self.thread.attributes())
+    }
+}
+
+/// The queues of all threads, put back when they were read, so that threads which begin meanwhile need not wait.
+struct Taken(Queues);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        all_queues().append(&mut self.0);
+    }
+}
+
 /// Shows all that was recorded since the last time. Gives how much more there was that found no room.
-fn read(mut visit: impl FnMut(&Arc<Thread>, Record)) -> u64 {
+fn read(mut visit: impl FnMut(&Queue<'_>, Record)) -> u64 {
     let (mut dropped, mut at) = (0, 0);
-    let mut queues = all_queues();
-    while let Some((reader, thread)) = queues.get_mut(at) {
-        let (refused, ended) = reader.drain(|record| visit(thread, record));
+    let _reading = reading();
+    let mut taken = Taken(mem::take(&mut *all_queues()));
+    while let Some((reader, thread)) = taken.0.get_mut(at) {
+        let queue = Queue { thread, len: reader.len(), attributes: OnceCell::new() };
+        let (refused, ended) = reader.drain(|record| visit(&queue, record));
         dropped += refused;
         if !ended {
             at += 1;
             continue;
         }
-        let (reader, _) = queues.swap_remove(at);
+        let (reader, _) = taken.0.swap_remove(at);
         // SAFETY: it was read when its thread had ended.
         unsafe { reader.free() };
     }
@@ -225,10 +295,8 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyV
             pairs.for_each(|(key, value)| add(key, value.clone()));
         }
     }
-    add("thread.id", thread.id.into());
-    if let Some(name) = &thread.name {
-        add("thread.name", name.clone().into());
-    }
+    all.extend(thread.attributes().iter().cloned());
+    let mut add = |key: &'static str, value: Value| all.push(KeyValue::new(key, value));
     if let Some(busy) = more.busy {
         add("busy_ns", (duration(busy).as_nanos() as i64).into());
     }
@@ -247,17 +315,19 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyV
 }
 
 fn duration(ticks: u64) -> Duration {
-    Duration::try_from_secs_f64(clock::seconds(ticks)).unwrap_or_default()
+    // To the nearest; what does not fit is the most that does.
+    Duration::from_nanos((clock::seconds(ticks) * 1e9 + 0.5) as u64)
 }
 
 /// The name, which a span then borrows: there are as many as there are functions.
-fn for_ever(name: &str) -> &'static str {
-    static NAMES: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+fn for_ever(name: String) -> &'static str {
+    static NAMES: Mutex<Option<HashSet<&str>>> = Mutex::new(None);
     let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = names.iter().find(|known| **known == name) {
+    let names = names.get_or_insert_default();
+    if let Some(known) = names.get(&*name) {
         return known;
     }
-    let new: &'static str = name.to_owned().leak();
-    names.push(new);
+    let new: &'static str = name.leak();
+    names.insert(new);
     new
 }

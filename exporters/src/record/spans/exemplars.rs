@@ -2,9 +2,13 @@
 
 use crate::{
     model::{Exemplar, Span},
-    record::{keyed::Keyed, sampler, site::Site},
+    record::{
+        keyed::{Keyed, QuickMap},
+        sampler,
+        site::Site,
+    },
 };
-use std::{collections::HashMap, mem, ptr, sync::Arc};
+use std::{mem, ptr, sync::Arc, time::Duration};
 
 /// The exemplars of one series.
 #[derive(Debug, Default)]
@@ -48,7 +52,7 @@ impl Exemplars {
 pub(crate) struct Found {
     /// Which traces are exported, as a sampler's bound has it.
     bound: u64,
-    by_series: HashMap<*const (), (Option<Arc<Keyed>>, Exemplars)>,
+    by_series: QuickMap<*const (), (Option<Arc<Keyed>>, Exemplars)>,
 }
 
 impl Found {
@@ -57,14 +61,20 @@ impl Found {
         self.bound = bound;
     }
 
-    /// Notes a span that took so many seconds, where each call of its function is timed.
-    pub(super) fn add(&mut self, site: &'static Site, keyed: Option<&Arc<Keyed>>, span: &Span, seconds: f64) {
+    /// Notes a span that took so long, where each call of its function is timed.
+    pub(super) fn add(
+        &mut self,
+        site: &'static Site,
+        keyed: Option<&Arc<Keyed>>,
+        span: &Span,
+        took: Duration,
+    ) {
         if !sampler::is_below(self.bound, span) || site.state().one_in() > 1 {
             return;
         }
         let key = keyed.map_or(ptr::from_ref(site).cast(), |keyed| Arc::as_ptr(keyed).cast());
         let (trace_id, span_id) = (span.context.trace_id, span.context.span_id);
-        let exemplar = Exemplar { value: seconds, time: span.end, trace_id, span_id };
+        let exemplar = Exemplar { value: took.as_secs_f64(), time: span.end, trace_id, span_id };
         let found = self.by_series.entry(key).or_insert_with(|| (keyed.cloned(), Exemplars::default()));
         found.1.add(exemplar);
     }
@@ -85,7 +95,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     #[test]
     fn the_latest_of_an_octave_is_told_once_as_new() {

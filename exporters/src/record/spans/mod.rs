@@ -19,6 +19,7 @@ use super::{
     shard::Cause,
     site::Site,
 };
+use crate::model::{Attributes, KeyValue};
 use details::Details;
 use ids::Ids;
 use ring::{Reader, Room, Writer};
@@ -119,6 +120,12 @@ impl Thread {
         let id = id.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or_default();
         Self { id, name: thread.name().map(str::to_owned) }
     }
+
+    /// A set of its own each time: sharing one with whoever has older spans would have two threads wait for one counter.
+    fn attributes(&self) -> Attributes {
+        let name = self.name.as_ref().map(|name| KeyValue::new("thread.name", name.clone()));
+        Attributes::new([KeyValue::new("thread.id", self.id)].into_iter().chain(name))
+    }
 }
 
 /// A sync call that is running and has a span, or hides one.
@@ -168,12 +175,20 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 type Queues = Vec<(Reader<Record>, Arc<Thread>)>;
 
-/// Keeps others from the queues.
-pub(super) struct QueuesGuard(#[expect(dead_code, reason = "it is only held")] MutexGuard<'static, Queues>);
+/// Held by whoever reads the queues, so that nobody else finds some missing.
+static READING: Mutex<()> = Mutex::new(());
 
-/// Held over a fork, so that no thread has it that the child does not have.
+/// Keeps others from the queues.
+#[expect(dead_code, reason = "it is only held")]
+pub(super) struct QueuesGuard(MutexGuard<'static, ()>, MutexGuard<'static, Queues>);
+
+/// Held over a fork, so that no thread has them that the child does not have.
 pub(super) fn queues() -> QueuesGuard {
-    QueuesGuard(all_queues())
+    QueuesGuard(reading(), all_queues())
+}
+
+fn reading() -> MutexGuard<'static, ()> {
+    READING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn all_queues() -> MutexGuard<'static, Queues> {
@@ -223,9 +238,9 @@ impl Local {
     #[inline(always)]
     fn write(&self, make: impl FnOnce() -> Record) {
         if let Some(queue) = self.queue()
-            && queue.writer.push(make) == Some(Room::Half)
+            && queue.writer.push(make) == Some(Room::Filling)
         {
-            half_full();
+            filling();
         }
     }
 
@@ -260,7 +275,7 @@ fn grow(frames: &mut Vec<Frame>) {
 
 #[cold]
 #[inline(never)]
-fn half_full() {
+fn filling() {
     FILLING.store(true, Relaxed);
     if let Some(wake) = WAKE.get() {
         wake();

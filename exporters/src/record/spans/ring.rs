@@ -19,9 +19,11 @@ use std::{
 /// Things in a chunk.
 pub(super) const CHUNK: usize = if cfg!(exporters_loom) { 2 } else { 128 };
 /// Chunks of one thread that the reader is not done with.
-pub(super) const MOST: u64 = if cfg!(exporters_loom) { 2 } else { 512 };
+pub(super) const MOST: u64 = if cfg!(exporters_loom) { 2 } else { 1024 };
 /// Chunks of all threads.
-const MOST_OF_ALL: usize = 16 * MOST as usize;
+const MOST_OF_ALL: usize = 8 * MOST as usize;
+/// Of that much of either, the reader is told, since it may take a while until it comes.
+const FILLING: usize = 4;
 
 /// How many there are.
 static CHUNKS: AtomicUsize = AtomicUsize::new(0);
@@ -121,8 +123,8 @@ pub(super) fn ring<T>() -> (Writer<T>, Reader<T>) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Room {
     Plenty,
-    /// It is half full; told once a chunk.
-    Half,
+    /// A quarter is full; told once a chunk.
+    Filling,
 }
 
 impl<T> Writer<T> {
@@ -157,8 +159,8 @@ impl<T> Writer<T> {
         self.begun.set(self.begun.get() + 1);
         // SAFETY: the reader leaves it alone until this is done, and nothing here touches it later.
         unsafe { full.as_ref() }.next.store(next.as_ptr(), Release);
-        let half = unread * 2 >= MOST || CHUNKS.load(Relaxed) * 2 >= MOST_OF_ALL;
-        Some(if half { Room::Half } else { Room::Plenty })
+        let filling = unread * FILLING as u64 >= MOST || CHUNKS.load(Relaxed) * FILLING >= MOST_OF_ALL;
+        Some(if filling { Room::Filling } else { Room::Plenty })
     }
 
     /// An empty chunk, unless `unread` ones, or those of all threads, are too many.
@@ -188,6 +190,18 @@ impl<T> Writer<T> {
 }
 
 impl<T> Reader<T> {
+    /// How much was appended and not read yet.
+    pub(super) fn len(&self) -> usize {
+        let (mut len, mut at) = (0, Some(self.chunk));
+        while let Some(chunk) = at {
+            // SAFETY: only the reader frees chunks.
+            let chunk = unsafe { chunk.as_ref() };
+            len += chunk.written.load(Acquire) as usize;
+            at = NonNull::new(chunk.next.load(Acquire));
+        }
+        len - self.at
+    }
+
     /// Shows everything that was appended. Gives how many were refused since the last time, and whether there will be no more.
     pub(super) fn drain(&mut self, mut visit: impl FnMut(T)) -> (u64, bool) {
         let ended = self.shared.ended.load(Acquire) != 0;
@@ -273,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn half_full_is_told_once_a_chunk() {
+    fn filling_is_told_once_a_chunk() {
         let (writer, mut reader) = ring();
-        let half = (0..MOST * CHUNK as u64).filter(|n| writer.push(|| *n) == Some(Room::Half)).count();
-        assert_eq!(half as u64, MOST / 2);
+        let told = (0..MOST * CHUNK as u64).filter(|n| writer.push(|| *n) == Some(Room::Filling)).count();
+        assert_eq!(told, MOST as usize - MOST as usize / FILLING);
         reader.drain(drop);
         assert_eq!(writer.push(|| 0), Some(Room::Plenty));
         writer.end();
