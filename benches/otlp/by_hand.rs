@@ -1,19 +1,23 @@
-//! The floor: one thread that writes spans by hand, of numbers and what all have in common, and posts them.
+//! The floor: one thread that makes the calls, each between two readings of the counter, writes their spans by hand, of numbers and
+//! what all have in common, and posts them.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
+use std::time::SystemTime;
 
 use benches::Result;
+use benches::calls::floors::{body, time_stamp};
 
 use crate::producers::{NAME, THREAD_ID, THREAD_NAME};
 
-/// What is known of a span beforehand: a cache line.
+/// What is known of a span when its call ends: a cache line.
 struct Record {
     trace: [u64; 2],
     span: u64,
     parent: u64,
+    /// In ticks of the counter.
     start: u64,
-    end: u64,
+    took: u64,
 }
 
 /// Writes and posts batches.
@@ -25,6 +29,8 @@ pub(crate) struct ByHand {
     /// Name, kind and attributes.
     common: Vec<u8>,
     made: u64,
+    /// What both clocks said at the start, the wall clock in nanoseconds since 1970.
+    began: (u64, u64),
 }
 
 impl ByHand {
@@ -47,21 +53,21 @@ impl ByHand {
             body: Vec::new(),
             common: common.concat(),
             made: 0,
+            began: (time_stamp(), nanoseconds()?),
         })
     }
 
     /// Makes and posts so many spans, and waits for the answer.
     pub(crate) fn post(&mut self, spans: u64) -> Result<()> {
         self.records.clear();
-        self.records.extend((self.made..self.made + spans).map(|at| Record {
-            trace: [at + 1; 2],
-            span: at + 1,
-            parent: at + 1,
-            start: 1_700_000_000_000_000_000 + at,
-            end: 1_700_000_000_000_001_000 + at,
+        self.records.extend((self.made..self.made + spans).map(|at| {
+            let start = time_stamp();
+            let _ = body(at);
+            let took = time_stamp().wrapping_sub(start);
+            Record { trace: [at + 1; 2], span: at + 1, parent: at + 1, start, took }
         }));
         self.made += spans;
-        self.write();
+        self.write()?;
         write!(
             self.posts,
             "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
@@ -73,7 +79,10 @@ impl ByHand {
         if line.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(line.into()) }
     }
 
-    fn write(&mut self) {
+    fn write(&mut self) -> Result<()> {
+        let (ticks, wall) = self.began;
+        let a_tick =
+            (nanoseconds()?.saturating_sub(wall)) as f64 / time_stamp().wrapping_sub(ticks).max(1) as f64;
         const NUMBERS: usize = 18 + 10 + 10 + 9 + 9;
         let span = NUMBERS + self.common.len();
         let head = [tag(2, 2), length(span)].concat();
@@ -84,6 +93,8 @@ impl ByHand {
         self.body.extend(length(scope_head.len() + scope));
         self.body.extend(scope_head);
         for record in &self.records {
+            let start = wall + (record.start.wrapping_sub(ticks) as f64 * a_tick) as u64;
+            let end = start + (record.took as f64 * a_tick) as u64;
             let mut numbers = [0; NUMBERS];
             let mut at = 0;
             let mut put = |bytes: &[u8]| {
@@ -98,14 +109,19 @@ impl ByHand {
             put(&[4 << 3 | 2, 8]);
             put(&record.parent.to_be_bytes());
             put(&[7 << 3 | 1]);
-            put(&record.start.to_le_bytes());
+            put(&start.to_le_bytes());
             put(&[8 << 3 | 1]);
-            put(&record.end.to_le_bytes());
+            put(&end.to_le_bytes());
             self.body.extend_from_slice(&head);
             self.body.extend_from_slice(&numbers);
             self.body.extend_from_slice(&self.common);
         }
+        Ok(())
     }
+}
+
+fn nanoseconds() -> Result<u64> {
+    Ok(u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos())?)
 }
 
 fn field(number: u8, content: &[u8]) -> Vec<u8> {

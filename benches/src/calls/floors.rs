@@ -99,7 +99,7 @@ pub fn two_instants(x: u64) -> Outcome {
 /// The time-stamp counter.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn time_stamp() -> u64 {
+pub fn time_stamp() -> u64 {
     // SAFETY: every x86-64 processor has the instruction.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
@@ -107,7 +107,7 @@ fn time_stamp() -> u64 {
 /// The virtual counter, which stands where x86-64 has its time-stamp counter.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-fn time_stamp() -> u64 {
+pub fn time_stamp() -> u64 {
     let ticks: u64;
     // SAFETY: reads a register that user code may read on every system that Rust's standard library supports.
     unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack)) };

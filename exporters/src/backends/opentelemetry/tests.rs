@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     BatchId, Compression, Data, Descriptor, Endpoint, Metric, Number, Point, ProfileMetrics, Scope, Series,
-    Signal, TlsConfig,
+    Signal, Span, TlsConfig,
     model::sample,
     settings::{Node, Origin},
 };
@@ -230,4 +230,18 @@ fn as_much_fits_as_is_said() {
         holds::<protobuf::Protobuf>(batch);
         holds::<json::JsonForm>(batch);
     }
+}
+
+#[test]
+fn a_set_that_spans_share_is_written_as_if_each_had_its_own() {
+    let set = |n: i64| Attributes::new([KeyValue::new("n", n), KeyValue::new("text", "long".repeat(40))]);
+    let (a, b, none) = (set(1), set(2), Attributes::default());
+    let shared = [&a, &a, &b, &a, &none, &none, &a, &b, &b].map(Clone::clone);
+    let own = shared.each_ref().map(|set| Attributes::new(set.iter().cloned()));
+    let written = |sets: &[Attributes]| {
+        let span = |attributes: &Attributes| Span { attributes: attributes.clone(), ..sample::span(1) };
+        let batch = Batch::new(id(), sample::spans(sets.iter().map(span)));
+        wire::write::<protobuf::Protobuf>(&batch, &Style::default(), usize::MAX).unwrap().body
+    };
+    assert_eq!(written(&shared), written(&own));
 }
