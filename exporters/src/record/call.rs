@@ -9,24 +9,23 @@ use super::{
     keyed::{self, ValueRef},
     series::late,
     shard::{Cause, Extra, Shard},
-    site::{Owner, Site, nowhere},
-    slots, spans,
+    site::{Owner, Site, TRACED, nowhere},
+    slots::{self, Callees},
+    spans,
     thread::{self, Attached},
 };
 use crate::clock;
 use std::{
     borrow::Cow,
-    cell::{Cell, RefCell},
+    cell::RefCell,
     mem::{ManuallyDrop, MaybeUninit},
     ptr,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 use traced::{begin_traced, begin_untimed};
 
-thread_local! {
-    /// Ticks that the running call's profiled callees took; with [`UNSAMPLED`].
-    pub(super) static CALLEES: Cell<u64> = const { Cell::new(0) };
-}
+/// Of this thread; with [`FLAGS`].
+pub(super) static CALLEES: Callees = Callees;
 
 /// Of [`CALLEES`]: the thread is in a trace that is not recorded. What is subtracted from a time takes it along: see `Shard::read`.
 pub(super) const UNSAMPLED: u64 = 1 << 63;
@@ -84,30 +83,33 @@ impl Site {
         let place = self.fast_place();
         // First, so that a call that is not recorded touches nothing of the thread.
         if place == nowhere::OFF {
-            return Call::tagged(OFF_CALL);
+            return Call::off();
         }
-        let shard = slots::get(place);
+        let outer = CALLEES.get();
+        // Where nothing has spans, or nobody records this thread's trace.
+        let shard = slots::get(place ^ outer & FLAGS);
         if shard.is_null() {
             return Call::entered(self.enter_slow::<ONE_IN>(owner));
         }
         // SAFETY: the thread was lent it and has not given it back.
-        Call::begin(unsafe { &*shard })
+        Call::begin(unsafe { &*shard }, outer)
     }
 
     /// Any other call: a thread's first, or one that has a span, or might have one.
     #[cold]
     #[inline(never)]
     fn enter_slow<const ONE_IN: u32>(&'static self, owner: Owner) -> Entered {
-        if self.fast_place() == nowhere::FAST_TRACED
-            && let Some(state) = self.known()
-        {
-            let shard = slots::get(state.known_place());
-            if !shard.is_null() {
-                // SAFETY: the thread was lent it and has not given it back.
-                return begin_traced::<ONE_IN>(self, state, unsafe { &*shard });
-            }
+        let place = self.fast_place();
+        let shard = slots::get(place & !TRACED);
+        if shard.is_null() {
+            return self.enter_first::<ONE_IN>(owner);
         }
-        self.enter_first::<ONE_IN>(owner)
+        // SAFETY: the thread was lent it and has not given it back.
+        let shard = unsafe { &*shard };
+        match place & TRACED != 0 {
+            true => begin_traced::<ONE_IN>(self, shard),
+            false => begin_fast::<ONE_IN>(shard),
+        }
     }
 
     /// A thread's first call, or one that reads another clock.
@@ -133,7 +135,7 @@ impl Site {
         values: impl FnOnce(&mut dyn FnMut(&[ValueRef<'_>])),
     ) -> Call<ONE_IN, OBJECTIVE> {
         if self.is_off() {
-            return Call::tagged(OFF_CALL);
+            return Call::off();
         }
         self.state().meet(owner.map(|name| name()), ONE_IN);
         let mut entered = (OFF_CALL, 0);
@@ -195,7 +197,7 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
     // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
     let shard = unsafe { shard.get() };
     if mode == FAST_TRACED && !is_late {
-        return begin_traced::<ONE_IN>(site, site.state(), shard);
+        return begin_traced::<ONE_IN>(site, shard);
     }
     let late_tag = if is_late { tag::LATE } else { 0 };
     let tagged = |tag| tagged(shard, tag | late_tag);
@@ -312,6 +314,12 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
         Self { shard, start: MaybeUninit::uninit(), outer: MaybeUninit::uninit() }
     }
 
+    /// One that is not recorded.
+    #[cold]
+    const fn off() -> Self {
+        Self::tagged(OFF_CALL)
+    }
+
     /// What has begun off the fast path.
     #[inline(always)]
     fn entered((shard, outer): Entered) -> Self {
@@ -322,13 +330,13 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     }
 
     #[inline(always)]
-    fn begin(shard: &Shard) -> Self {
+    fn begin(shard: &Shard, outer: u64) -> Self {
         shard.start();
         if ONE_IN > 1 && !due(shard, ONE_IN) {
-            return Self::tagged(ptr::from_ref(shard).map_addr(|addr| addr | tag::UNTIMED));
+            return Self::tagged(tagged(shard, tag::UNTIMED));
         }
-        let outer = MaybeUninit::new(CALLEES.replace(0));
-        Self { shard, outer, start: MaybeUninit::new(clock::counter()) }
+        CALLEES.set(outer & FLAGS);
+        Self { shard, outer: MaybeUninit::new(outer), start: MaybeUninit::new(clock::counter()) }
     }
 
     /// The call returned; `failure` is the type of its error.

@@ -3,7 +3,7 @@
 use super::{
     super::{
         shard::Shard,
-        site::{Site, State},
+        site::Site,
         spans,
     },
     CALLEES, ENTERED, Entered, FLAGS, UNSAMPLED, due, tag, tagged,
@@ -12,14 +12,14 @@ use crate::clock;
 
 /// Begins a call on the fast path that has a span, or might have one.
 #[inline(always)]
-pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State, shard: &Shard) -> Entered {
+pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, shard: &Shard) -> Entered {
     shard.start();
     let outer = CALLEES.get();
     let timed = ONE_IN == 1 || due(shard, ONE_IN);
     // What happens in a trace that is not recorded is not either.
-    if outer & FLAGS != 0 || !state.has_spans() {
+    if outer & FLAGS != 0 || !site.state().has_spans() {
         if outer & ENTERED != 0 {
-            return begin_entered(site, state, shard, outer, timed);
+            return begin_entered(site, shard, outer, timed);
         }
         return match timed {
             true => {
@@ -29,22 +29,36 @@ pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State
             false => (tagged(shard, tag::UNTIMED), outer),
         };
     }
-    let sampled = spans::decide();
-    if !timed {
-        return begin_untimed(site, shard, outer, sampled, clock::counter);
+    if !spans::can_decide() {
+        return begin_first(site, shard, outer, timed);
     }
-    if sampled {
-        return begin_sampled(site, shard, outer);
+    begin_decided(site, shard, outer, timed)
+}
+
+/// Begins the first call of a thread that might have a span. Apart, so that no other saves registers for it.
+#[cold]
+#[inline(never)]
+fn begin_first(site: &'static Site, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    begin_decided(site, shard, outer, timed)
+}
+
+#[inline(always)]
+fn begin_decided(site: &'static Site, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    match (timed, spans::decide()) {
+        (true, true) => begin_sampled(site, shard, outer),
+        (true, false) => {
+            CALLEES.set(UNSAMPLED);
+            (shard, outer)
+        }
+        (false, sampled) => begin_untimed(site, shard, outer, sampled, clock::counter),
     }
-    CALLEES.set(UNSAMPLED);
-    (shard, outer)
 }
 
 /// Begins a call right within a detached one, which may be left while it runs.
 #[cold]
 #[inline(never)]
-fn begin_entered(site: &'static Site, state: &State, shard: &Shard, outer: u64, timed: bool) -> Entered {
-    let sampling = outer & UNSAMPLED == 0 && state.has_spans();
+fn begin_entered(site: &'static Site, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    let sampling = outer & UNSAMPLED == 0 && site.state().has_spans();
     let sampled = sampling && spans::decide();
     match (timed, sampling) {
         (false, true) => begin_untimed(site, shard, outer, sampled, clock::counter),

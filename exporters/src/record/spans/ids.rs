@@ -21,7 +21,7 @@ impl Ids {
     /// A random number that is not zero.
     #[inline(always)]
     pub(super) fn next(&self) -> u64 {
-        if self.0.get() | self.1.get() == 0 {
+        if !self.is_seeded() {
             self.seed();
         }
         let (a, mut b) = (self.0.get(), self.1.get());
@@ -30,6 +30,12 @@ impl Ids {
         self.0.set(a.rotate_left(49) ^ b ^ (b << 21));
         self.1.set(b.rotate_left(28));
         id.max(1)
+    }
+
+    /// Whether it was used.
+    #[inline(always)]
+    pub(super) fn is_seeded(&self) -> bool {
+        self.0.get() | self.1.get() != 0
     }
 
     #[cold]

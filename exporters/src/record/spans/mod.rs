@@ -21,7 +21,7 @@ use super::{
 };
 use details::Details;
 use ids::Ids;
-use ring::{Reader, Room, Writer};
+use ring::{Room, Writer};
 use std::{
     cell::{Cell, UnsafeCell},
     mem, ptr,
@@ -53,14 +53,17 @@ pub(super) struct Record {
     span: u64,
     /// Zero for a root.
     parent: u64,
-    /// In ticks, as what follows; with [`LEFT_OUT`].
+    /// In ticks, as what follows; with [`LEFT_OUT`], and in the ring with [`REMOTE_PARENT`].
     start: u64,
     took: u64,
     more: Option<Box<More>>,
 }
 
-/// Of a [`Record`]'s start, which would take a hundred years to get there: the sampler left its trace out.
+/// Of a [`Record`]'s start, which would take decades to get there: the sampler left its trace out.
 const LEFT_OUT: u64 = 1 << 63;
+
+/// Of the same: its parent is another process'. Said in [`More`] by the drain, for a call it would be an allocation.
+const REMOTE_PARENT: u64 = 1 << 62;
 
 /// That bit, of the flags of a trace.
 #[inline(always)]
@@ -166,7 +169,30 @@ static QUEUES: Mutex<Queues> = Mutex::new(Vec::new());
 /// Raised by every fork, in the child.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-type Queues = Vec<(Reader<Record>, Arc<Thread>)>;
+type Queues = Vec<(Reader, Arc<Thread>)>;
+
+/// The drain's side of a queue.
+struct Reader(ring::Reader<Record>);
+
+impl Reader {
+    /// See [`ring::Reader::drain`].
+    fn drain(&mut self, mut visit: impl FnMut(Record)) -> (u64, bool) {
+        self.0.drain(|mut record| {
+            if record.start & REMOTE_PARENT != 0 {
+                record.start &= !REMOTE_PARENT;
+                record.more.get_or_insert_default().remote_parent = true;
+            }
+            visit(record);
+        })
+    }
+
+    /// # Safety
+    /// As for [`ring::Reader::free`].
+    unsafe fn free(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.free() };
+    }
+}
 
 /// Keeps others from the queues.
 pub(super) struct QueuesGuard(#[expect(dead_code, reason = "it is only held")] MutexGuard<'static, Queues>);
@@ -178,6 +204,13 @@ pub(super) fn queues() -> QueuesGuard {
 
 fn all_queues() -> MutexGuard<'static, Queues> {
     QUEUES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This thread's. Closures given to `with` are not inlined where they do much, as those of calls do.
+#[inline(always)]
+fn local<'a>() -> &'a Local {
+    // SAFETY: it has no destructor, and the thread keeps what is its own.
+    unsafe { &*LOCAL.with(ptr::from_ref) }
 }
 
 impl Local {
@@ -213,7 +246,7 @@ impl Local {
             let thread = Arc::new(Thread::current());
             let (writer, reader) = ring::ring();
             let queue = Queue { writer, thread: thread.clone() };
-            all_queues().push((reader, thread));
+            all_queues().push((Reader(reader), thread));
             // SAFETY: the thread's own, and nobody has a reference yet.
             unsafe { (*self.queue.get()).insert(mem::ManuallyDrop::new(queue)) }
         })
@@ -280,20 +313,26 @@ pub(crate) fn are_filling() -> bool {
     FILLING.load(Relaxed) && FILLING.swap(false, Relaxed)
 }
 
+/// Whether [`decide`] will have no numbers to seed.
+#[inline(always)]
+pub(super) fn can_decide() -> bool {
+    local().ids.is_seeded()
+}
+
 /// A call begins on a thread that is in no trace that nobody records. Tells whether it is to [`begin`].
 #[inline(always)]
 pub(super) fn decide() -> bool {
-    LOCAL.with(|local| local.current.span.get() != 0 || local.root())
+    let local = local();
+    local.current.span.get() != 0 || local.root()
 }
 
 /// A call of `site` begins that has a span, as was [`decide`]d.
 #[inline(always)]
 pub(super) fn begin(site: &'static Site) {
-    LOCAL.with(|local| {
-        let (outer, outer_remote) = (local.current.span.get(), local.current.remote.get());
-        local.next();
-        local.push(Frame { site, outer, outer_remote, sampled: true, more: None });
-    });
+    let local = local();
+    let (outer, outer_remote) = (local.current.span.get(), local.current.remote.get());
+    local.next();
+    local.push(Frame { site, outer, outer_remote, sampled: true, more: None });
 }
 
 /// Has the end of a call of `site`, which cannot restore it by itself, take back that a trace is not recorded; or lets whoever leaves
@@ -342,39 +381,35 @@ pub(super) fn note_memory(memory: Tally) {
 /// The call that began last ends now, at `end`. Without a `start` it is what was noted.
 #[inline(always)]
 pub(super) fn end(start: Option<u64>, end: u64) {
-    LOCAL.with(|local| {
-        let (frame, left) = local.frames(|frames| (frames.pop(), frames.len() as u32));
-        let Some(frame) = frame else { return };
-        #[cfg(feature = "tracing-layer")]
-        if local.polled.get().below > left {
-            super::detached::unwind(left);
-        }
-        #[cfg(not(feature = "tracing-layer"))]
-        let _ = left;
-        if !frame.sampled {
-            return;
-        }
-        let Frame { site, outer, outer_remote, mut more, .. } = frame;
-        let current = &local.current;
-        let start = start.unwrap_or_else(|| more.as_ref().map_or(end, |more| more.start));
-        if outer_remote || !current.state.get().is_null() {
-            with_origin(&mut more, outer_remote, &current.get());
-        }
-        let (trace, span) = ([current.high.get(), current.low.get()], current.span.replace(outer));
-        current.remote.set(outer_remote);
-        let (took, start) = (end.wrapping_sub(start), start | left_out(current.flags.get()));
-        local.write(|| Record { site, trace, span, parent: outer, start, took, more });
-    });
+    let local = local();
+    let (frame, left) = local.frames(|frames| (frames.pop(), frames.len() as u32));
+    let Some(frame) = frame else { return };
+    #[cfg(feature = "tracing-layer")]
+    if local.polled.get().below > left {
+        super::detached::unwind(left);
+    }
+    #[cfg(not(feature = "tracing-layer"))]
+    let _ = left;
+    if !frame.sampled {
+        return;
+    }
+    let Frame { site, outer, outer_remote, mut more, .. } = frame;
+    let current = &local.current;
+    let start = start.unwrap_or_else(|| more.as_ref().map_or(end, |more| more.start));
+    if !current.state.get().is_null() {
+        with_state(&mut more, current);
+    }
+    let (trace, span) = ([current.high.get(), current.low.get()], current.span.replace(outer));
+    current.remote.set(outer_remote);
+    let took = end.wrapping_sub(start);
+    let start = start | left_out(current.flags.get()) | if outer_remote { REMOTE_PARENT } else { 0 };
+    local.write(|| Record { site, trace, span, parent: outer, start, took, more });
 }
 
 #[cold]
 #[inline(never)]
-fn with_origin(more: &mut Option<Box<More>>, remote_parent: bool, current: &Current) {
-    uncounted(|| {
-        let more = more.get_or_insert_default();
-        more.remote_parent = remote_parent;
-        more.state = current.trace_state();
-    });
+fn with_state(more: &mut Option<Box<More>>, current: &CurrentCell) {
+    uncounted(|| more.get_or_insert_default().state = current.get().trace_state());
 }
 
 /// How often this process, and those it is a child of, have been forked.
