@@ -10,7 +10,7 @@ use super::{
     series::late,
     shard::{Cause, Extra, Shard},
     site::{Owner, Site, TRACED, nowhere},
-    slots::{self, Callees},
+    slots::{self, Callees, Hidden},
     spans,
     thread::{self, Attached},
 };
@@ -26,6 +26,8 @@ use traced::{begin_traced, begin_untimed};
 
 /// Of this thread; with [`FLAGS`].
 pub(super) static CALLEES: Callees = Callees;
+/// Of this thread.
+pub(super) static HIDDEN: Hidden = Hidden;
 
 /// Of [`CALLEES`]: the thread is in a trace that is not recorded. What is subtracted from a time takes it along: see `Shard::read`.
 pub(super) const UNSAMPLED: u64 = 1 << 63;
@@ -85,14 +87,14 @@ impl Site {
         if place == nowhere::OFF {
             return Call::off();
         }
-        let outer = CALLEES.get();
         // Where nothing has spans, or nobody records this thread's trace.
-        let shard = slots::get(place ^ outer & FLAGS);
+        let hidden = HIDDEN.get();
+        let shard = slots::get(place ^ hidden);
         if shard.is_null() {
             return Call::entered(self.enter_slow::<ONE_IN>(owner));
         }
         // SAFETY: the thread was lent it and has not given it back.
-        Call::begin(unsafe { &*shard }, outer)
+        Call::begin(unsafe { &*shard }, hidden)
     }
 
     /// Any other call: a thread's first, or one that has a span, or might have one.
@@ -108,6 +110,7 @@ impl Site {
         let shard = unsafe { &*shard };
         match place & TRACED != 0 {
             true => begin_traced::<ONE_IN>(self, shard),
+            // There are no spans any more.
             false => begin_fast::<ONE_IN>(shard),
         }
     }
@@ -225,7 +228,7 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
     if sampled {
         spans::begin(site);
     } else if has_frame {
-        spans::begin_unsampled(site);
+        spans::begin_unsampled();
     }
     CALLEES.set(outer & UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
     let allocated = Mark::begin();
@@ -264,8 +267,8 @@ fn end_slow<const OBJECTIVE: bool>(
         // SAFETY: there is no tag but that of a span.
         let (start, outer) = unsafe { (start.assume_init(), outer.assume_init()) };
         let end = clock::counter();
-        spans::end(Some(start), end);
-        return end_timed::<OBJECTIVE>(shard, end.wrapping_sub(start), outer, ok);
+        end_timed::<OBJECTIVE>(shard, end.wrapping_sub(start), outer, ok);
+        return spans::end(Some(start), end);
     }
     end_slowest::<OBJECTIVE>(tagged, shard, ok);
 }
@@ -330,13 +333,13 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     }
 
     #[inline(always)]
-    fn begin(shard: &Shard, outer: u64) -> Self {
+    fn begin(shard: &Shard, hidden: u64) -> Self {
         shard.start();
         if ONE_IN > 1 && !due(shard, ONE_IN) {
             return Self::tagged(tagged(shard, tag::UNTIMED));
         }
-        CALLEES.set(outer & FLAGS);
-        Self { shard, outer: MaybeUninit::new(outer), start: MaybeUninit::new(clock::counter()) }
+        let outer = MaybeUninit::new(CALLEES.replace(hidden));
+        Self { shard, outer, start: MaybeUninit::new(clock::counter()) }
     }
 
     /// The call returned; `failure` is the type of its error.

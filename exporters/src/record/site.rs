@@ -101,8 +101,8 @@ pub(super) mod nowhere {
     pub(super) const SLOW_TRACED: u64 = u64::MAX - 3;
 }
 
-/// Of a `place`: sampled calls have spans. It is the bit of a thread that is in a trace that nobody records, by which that thread finds
-/// its shard all the same, and no other does.
+/// Of a `place`: sampled calls have spans. It is the bit of a thread that is in a trace that nobody records, by which that thread
+/// finds its shard all the same, and no other does.
 pub(super) const TRACED: u64 = UNSAMPLED;
 
 impl Site {
@@ -180,14 +180,14 @@ impl Site {
     }
 
     fn place_in(&self, mode: u8) -> u64 {
-        // Who has no place yet gets one at its first call.
-        let place = || self.known().map_or(nowhere::UNDECIDED, |state| state.place.load(Relaxed));
-        match mode {
-            OFF => nowhere::OFF,
-            SLOW => nowhere::SLOW,
-            SLOW_TRACED => nowhere::SLOW_TRACED,
-            FAST_TRACED => place() | TRACED,
-            _ => place(),
+        match (mode, self.known()) {
+            (OFF, _) => nowhere::OFF,
+            (SLOW, _) => nowhere::SLOW,
+            (SLOW_TRACED, _) => nowhere::SLOW_TRACED,
+            // Who has no place yet gets one at its first call.
+            (_, None) => nowhere::UNDECIDED,
+            (FAST_TRACED, Some(state)) => state.place.load(Relaxed) | TRACED,
+            (_, Some(state)) => state.place.load(Relaxed),
         }
     }
 

@@ -11,14 +11,32 @@ type Slot = Cell<*const Shard>;
 
 thread_local! {
     // Without a destructor, so that every call may look; `clear` frees what it points to.
-    static SLOTS: Slots =
-        const { Slots { len: Cell::new(0), first: Cell::new(NonNull::dangling()), callees: Cell::new(0) } };
+    static SLOTS: Slots = const {
+        let (len, first) = (Cell::new(0), Cell::new(NonNull::dangling()));
+        Slots { len, first, hidden: Cell::new(0), callees: Cell::new(0) }
+    };
 }
 
 struct Slots {
     len: Cell<u64>,
     first: Cell<NonNull<Slot>>,
+    hidden: Cell<u64>,
     callees: Cell<u64>,
+}
+
+/// [`UNSAMPLED`](super::call::UNSAMPLED) only if it is set in [`Callees`] and stays so until whoever set this takes it back; what
+/// calls find their shards by. It is no part of [`Callees`], for those come of the clock, and a look-up would wait for it.
+pub(super) struct Hidden;
+
+impl Hidden {
+    #[inline(always)]
+    pub(super) fn get(&self) -> u64 {
+        SLOTS.with(|slots| slots.hidden.get())
+    }
+
+    pub(super) fn set(&self, hidden: u64) {
+        SLOTS.with(|slots| slots.hidden.set(hidden));
+    }
 }
 
 /// Ticks that the running call's profiled callees took; with [`FLAGS`](super::call::FLAGS).

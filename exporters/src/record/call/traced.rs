@@ -3,7 +3,7 @@
 use super::{
     super::{
         shard::Shard,
-        site::Site,
+        site::{Site, State},
         spans,
     },
     CALLEES, ENTERED, Entered, FLAGS, UNSAMPLED, due, tag, tagged,
@@ -15,9 +15,11 @@ use crate::clock;
 pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, shard: &Shard) -> Entered {
     shard.start();
     let outer = CALLEES.get();
+    // It is known, since there is a shard.
+    let has_spans = site.known().is_some_and(State::has_spans);
     let timed = ONE_IN == 1 || due(shard, ONE_IN);
     // What happens in a trace that is not recorded is not either.
-    if outer & FLAGS != 0 || !site.state().has_spans() {
+    if outer & FLAGS != 0 || !has_spans {
         if outer & ENTERED != 0 {
             return begin_entered(site, shard, outer, timed);
         }
@@ -39,6 +41,7 @@ pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, shard: &Shard
 #[cold]
 #[inline(never)]
 fn begin_first(site: &'static Site, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    spans::prepare();
     begin_decided(site, shard, outer, timed)
 }
 
@@ -66,7 +69,7 @@ fn begin_entered(site: &'static Site, shard: &Shard, outer: u64, timed: bool) ->
         (false, false) => (tagged(shard, tag::UNTIMED), outer),
         (true, _) if sampled => begin_sampled(site, shard, outer),
         (true, _) => {
-            spans::begin_unsampled(site);
+            spans::begin_unsampled();
             CALLEES.set(outer & UNSAMPLED | if sampling { UNSAMPLED } else { 0 });
             (tagged(shard, tag::SPAN), outer)
         }
@@ -76,9 +79,20 @@ fn begin_entered(site: &'static Site, shard: &Shard, outer: u64, timed: bool) ->
 /// Begins a call that has a span. Apart, and called last, so that one that has none saves no registers.
 #[inline(never)]
 fn begin_sampled(site: &'static Site, shard: &Shard, outer: u64) -> Entered {
+    if !spans::can_begin() {
+        return begin_deeper(site, shard, outer);
+    }
     spans::begin(site);
     CALLEES.set(0);
     (tagged(shard, tag::SPAN), outer)
+}
+
+/// Begins a call within more others than there ever were. Apart, so that no other saves registers for it.
+#[cold]
+#[inline(never)]
+fn begin_deeper(site: &'static Site, shard: &Shard, outer: u64) -> Entered {
+    spans::prepare();
+    begin_sampled(site, shard, outer)
 }
 
 /// The same for a call whose duration is not asked for: no other call need know it, but its span must.
@@ -96,7 +110,7 @@ pub(super) fn begin_untimed(
         spans::note_start(now());
     } else {
         CALLEES.set(outer | UNSAMPLED);
-        spans::begin_unsampled(site);
+        spans::begin_unsampled();
     }
     (tagged(shard, tag::UNTIMED | tag::SPAN), outer)
 }

@@ -166,7 +166,10 @@ pub(in super::super) fn close(
         more.busy = Some(busy);
         more.memory = memory;
         let (trace, span, took) = (current.trace, current.span, end.wrapping_sub(start));
-        let (more, start) = (Some(Box::new(more)), start | left_out(current.flags));
-        LOCAL.with(|local| local.write(|| Record { site, trace, span, parent, start, took, more }));
+        let (more, start) = (Some(Box::new(more)), start | left_out(current.flags.into()));
+        LOCAL.with(|local| {
+            local.reserve();
+            local.write(|| Record { site, trace, span, parent, start, took, more });
+        });
     });
 }
