@@ -9,24 +9,25 @@ use super::{
     keyed::{self, ValueRef},
     series::late,
     shard::{Cause, Extra, Shard},
-    site::{Owner, Site, nowhere},
-    slots, spans,
+    site::{Owner, Site, TRACED, nowhere},
+    slots::{self, Callees, Hidden},
+    spans,
     thread::{self, Attached},
 };
 use crate::clock;
 use std::{
     borrow::Cow,
-    cell::{Cell, RefCell},
+    cell::RefCell,
     mem::{ManuallyDrop, MaybeUninit},
     ptr,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 use traced::{begin_traced, begin_untimed};
 
-thread_local! {
-    /// Ticks that the running call's profiled callees took; with [`UNSAMPLED`].
-    pub(super) static CALLEES: Cell<u64> = const { Cell::new(0) };
-}
+/// Of this thread; with [`FLAGS`].
+pub(super) static CALLEES: Callees = Callees;
+/// Of this thread.
+pub(super) static HIDDEN: Hidden = Hidden;
 
 /// Of [`CALLEES`]: the thread is in a trace that is not recorded. What is subtracted from a time takes it along: see `Shard::read`.
 pub(super) const UNSAMPLED: u64 = 1 << 63;
@@ -84,30 +85,34 @@ impl Site {
         let place = self.fast_place();
         // First, so that a call that is not recorded touches nothing of the thread.
         if place == nowhere::OFF {
-            return Call::tagged(OFF_CALL);
+            return Call::off();
         }
-        let shard = slots::get(place);
+        // Where nothing has spans, or nobody records this thread's trace.
+        let hidden = HIDDEN.get();
+        let shard = slots::get(place ^ hidden);
         if shard.is_null() {
             return Call::entered(self.enter_slow::<ONE_IN>(owner));
         }
         // SAFETY: the thread was lent it and has not given it back.
-        Call::begin(unsafe { &*shard })
+        Call::begin(unsafe { &*shard }, hidden)
     }
 
     /// Any other call: a thread's first, or one that has a span, or might have one.
     #[cold]
     #[inline(never)]
     fn enter_slow<const ONE_IN: u32>(&'static self, owner: Owner) -> Entered {
-        if self.fast_place() == nowhere::FAST_TRACED
-            && let Some(state) = self.known()
-        {
-            let shard = slots::get(state.known_place());
-            if !shard.is_null() {
-                // SAFETY: the thread was lent it and has not given it back.
-                return begin_traced::<ONE_IN>(self, state, unsafe { &*shard });
-            }
+        let place = self.fast_place();
+        let shard = slots::get(place & !TRACED);
+        if shard.is_null() {
+            return self.enter_first::<ONE_IN>(owner);
         }
-        self.enter_first::<ONE_IN>(owner)
+        // SAFETY: the thread was lent it and has not given it back.
+        let shard = unsafe { &*shard };
+        match place & TRACED != 0 {
+            true => begin_traced::<ONE_IN>(self, shard),
+            // There are no spans any more.
+            false => begin_fast::<ONE_IN>(shard),
+        }
     }
 
     /// A thread's first call, or one that reads another clock.
@@ -133,7 +138,7 @@ impl Site {
         values: impl FnOnce(&mut dyn FnMut(&[ValueRef<'_>])),
     ) -> Call<ONE_IN, OBJECTIVE> {
         if self.is_off() {
-            return Call::tagged(OFF_CALL);
+            return Call::off();
         }
         self.state().meet(owner.map(|name| name()), ONE_IN);
         let mut entered = (OFF_CALL, 0);
@@ -195,7 +200,7 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
     // SAFETY: the thread was lent it, or it is shared and locked; either way its series lives on.
     let shard = unsafe { shard.get() };
     if mode == FAST_TRACED && !is_late {
-        return begin_traced::<ONE_IN>(site, site.state(), shard);
+        return begin_traced::<ONE_IN>(site, shard);
     }
     let late_tag = if is_late { tag::LATE } else { 0 };
     let tagged = |tag| tagged(shard, tag | late_tag);
@@ -223,7 +228,7 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
     if sampled {
         spans::begin(site);
     } else if has_frame {
-        spans::begin_unsampled(site);
+        spans::begin_unsampled();
     }
     CALLEES.set(outer & UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
     let allocated = Mark::begin();
@@ -262,8 +267,8 @@ fn end_slow<const OBJECTIVE: bool>(
         // SAFETY: there is no tag but that of a span.
         let (start, outer) = unsafe { (start.assume_init(), outer.assume_init()) };
         let end = clock::counter();
-        spans::end(Some(start), end);
-        return end_timed::<OBJECTIVE>(shard, end.wrapping_sub(start), outer, ok);
+        end_timed::<OBJECTIVE>(shard, end.wrapping_sub(start), outer, ok);
+        return spans::end(Some(start), end);
     }
     end_slowest::<OBJECTIVE>(tagged, shard, ok);
 }
@@ -312,6 +317,12 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
         Self { shard, start: MaybeUninit::uninit(), outer: MaybeUninit::uninit() }
     }
 
+    /// One that is not recorded.
+    #[cold]
+    const fn off() -> Self {
+        Self::tagged(OFF_CALL)
+    }
+
     /// What has begun off the fast path.
     #[inline(always)]
     fn entered((shard, outer): Entered) -> Self {
@@ -322,12 +333,12 @@ impl<const ONE_IN: u32, const OBJECTIVE: bool> Call<ONE_IN, OBJECTIVE> {
     }
 
     #[inline(always)]
-    fn begin(shard: &Shard) -> Self {
+    fn begin(shard: &Shard, hidden: u64) -> Self {
         shard.start();
         if ONE_IN > 1 && !due(shard, ONE_IN) {
-            return Self::tagged(ptr::from_ref(shard).map_addr(|addr| addr | tag::UNTIMED));
+            return Self::tagged(tagged(shard, tag::UNTIMED));
         }
-        let outer = MaybeUninit::new(CALLEES.replace(0));
+        let outer = MaybeUninit::new(CALLEES.replace(hidden));
         Self { shard, outer, start: MaybeUninit::new(clock::counter()) }
     }
 

@@ -1,7 +1,8 @@
 //! The static facts of one profiled function, registered at link time.
 
 use super::{
-    FAST, FAST_TRACED, MODE, OFF, SLOW, SLOW_TRACED, alloc::uncounted, keyed::KeyedSeries, series::Series,
+    FAST, FAST_TRACED, MODE, OFF, SLOW, SLOW_TRACED, alloc::uncounted, call::UNSAMPLED, keyed::KeyedSeries,
+    series::Series,
 };
 use crate::model::SpanKind;
 use std::{
@@ -12,7 +13,7 @@ use std::{
     sync::{
         OnceLock,
         atomic::{
-            AtomicBool, AtomicPtr, AtomicU32,
+            AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
             Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
@@ -70,7 +71,7 @@ pub struct More {
 /// One profiled function, as it is compiled into a program. The compiler evaluates one for each, so there is little in it.
 pub struct Site {
     /// Where threads have its shard while calls take the fast path, or why they do not.
-    place: AtomicU32,
+    place: AtomicU64,
     state: AtomicPtr<State>,
     node: UnsafeCell<MaybeUninit<inventory::Node>>,
     module: &'static str,
@@ -91,22 +92,24 @@ use std::sync::atomic::{Ordering::SeqCst, fence};
 /// Values of `place` that are beyond every table.
 pub(super) mod nowhere {
     /// Nothing is recorded.
-    pub(in super::super) const OFF: u32 = u32::MAX;
+    pub(in super::super) const OFF: u64 = u64::MAX;
     /// Calls read another clock, or memory is counted.
-    pub(super) const SLOW: u32 = u32::MAX - 1;
+    pub(super) const SLOW: u64 = u64::MAX - 1;
     /// Nobody has said yet, or there is no place yet.
-    pub(super) const UNDECIDED: u32 = u32::MAX - 2;
-    /// Sampled calls have spans.
-    pub(in super::super) const FAST_TRACED: u32 = u32::MAX - 3;
-    /// The same, and calls read another clock, or memory is counted.
-    pub(super) const SLOW_TRACED: u32 = u32::MAX - 4;
+    pub(super) const UNDECIDED: u64 = u64::MAX - 2;
+    /// As [`SLOW`], and sampled calls have spans.
+    pub(super) const SLOW_TRACED: u64 = u64::MAX - 3;
 }
+
+/// Of a `place`: sampled calls have spans. It is the bit of a thread that is in a trace that nobody records, by which that thread
+/// finds its shard all the same, and no other does.
+pub(super) const TRACED: u64 = UNSAMPLED;
 
 impl Site {
     /// Evaluated once, where a call would be evaluated for each site.
     #[expect(clippy::declare_interior_mutable_const, reason = "it is there to be copied")]
     const EMPTY: Self = Self {
-        place: AtomicU32::new(nowhere::UNDECIDED),
+        place: AtomicU64::new(nowhere::UNDECIDED),
         state: AtomicPtr::new(ptr::null_mut()),
         node: UnsafeCell::new(MaybeUninit::uninit()),
         module: "",
@@ -158,7 +161,7 @@ impl Site {
 
     /// Where threads have its shard; beyond every table if calls do not take the fast path.
     #[inline(always)]
-    pub(super) fn fast_place(&self) -> u32 {
+    pub(super) fn fast_place(&self) -> u64 {
         self.place.load(Relaxed)
     }
 
@@ -176,14 +179,15 @@ impl Site {
         self.place.store(self.place_in(mode), Relaxed);
     }
 
-    fn place_in(&self, mode: u8) -> u32 {
-        match mode {
-            OFF => nowhere::OFF,
-            SLOW => nowhere::SLOW,
-            FAST_TRACED => nowhere::FAST_TRACED,
-            SLOW_TRACED => nowhere::SLOW_TRACED,
+    fn place_in(&self, mode: u8) -> u64 {
+        match (mode, self.known()) {
+            (OFF, _) => nowhere::OFF,
+            (SLOW, _) => nowhere::SLOW,
+            (SLOW_TRACED, _) => nowhere::SLOW_TRACED,
             // Who has no place yet gets one at its first call.
-            _ => self.known().map_or(nowhere::UNDECIDED, |state| state.place.load(Relaxed)),
+            (_, None) => nowhere::UNDECIDED,
+            (FAST_TRACED, Some(state)) => state.place.load(Relaxed) | TRACED,
+            (_, Some(state)) => state.place.load(Relaxed),
         }
     }
 
@@ -192,9 +196,9 @@ impl Site {
         match self.fast_place() {
             nowhere::OFF => OFF,
             nowhere::SLOW => SLOW,
-            nowhere::FAST_TRACED => FAST_TRACED,
             nowhere::SLOW_TRACED => SLOW_TRACED,
             nowhere::UNDECIDED => self.decide(),
+            place if place & TRACED != 0 => FAST_TRACED,
             _ => FAST,
         }
     }
@@ -259,7 +263,7 @@ pub(crate) struct State {
     one_in: AtomicU32,
     asynchronous: AtomicBool,
     /// Where threads have its shard.
-    place: AtomicU32,
+    place: AtomicU64,
     pub(super) series: Series,
     pub(super) keyed: KeyedSeries,
 }
@@ -271,7 +275,7 @@ impl State {
             owner: OnceLock::new(),
             one_in: AtomicU32::new(1),
             asynchronous: AtomicBool::new(false),
-            place: AtomicU32::new(nowhere::UNDECIDED),
+            place: AtomicU64::new(nowhere::UNDECIDED),
             series: Series::new(),
             keyed: KeyedSeries::new(),
         }
@@ -294,12 +298,6 @@ impl State {
     /// The kind of its spans.
     pub(super) fn kind(&self) -> SpanKind {
         self.spec.span.unwrap_or_default()
-    }
-
-    /// Where threads have its shard, which they may have only if somebody called [`place`](Self::place).
-    #[inline(always)]
-    pub(super) fn known_place(&self) -> u32 {
-        self.place.load(Relaxed)
     }
 
     /// One call in how many is timed.
@@ -328,8 +326,8 @@ impl State {
     }
 
     /// Where threads have its shard; from the first time on it is called, so that what is not takes no room.
-    pub(super) fn place(&self) -> u32 {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+    pub(super) fn place(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         if self.place.load(Relaxed) == nowhere::UNDECIDED {
             // A place that two threads wanted to give it stays empty.
             let new = NEXT.fetch_add(1, Relaxed);

@@ -12,14 +12,16 @@ use crate::clock;
 
 /// Begins a call on the fast path that has a span, or might have one.
 #[inline(always)]
-pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State, shard: &Shard) -> Entered {
+pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, shard: &Shard) -> Entered {
     shard.start();
     let outer = CALLEES.get();
+    // It is known, since there is a shard.
+    let has_spans = site.known().is_some_and(State::has_spans);
     let timed = ONE_IN == 1 || due(shard, ONE_IN);
     // What happens in a trace that is not recorded is not either.
-    if outer & FLAGS != 0 || !state.has_spans() {
+    if outer & FLAGS != 0 || !has_spans {
         if outer & ENTERED != 0 {
-            return begin_entered(site, state, shard, outer, timed);
+            return begin_entered(site, shard, outer, timed);
         }
         return match timed {
             true => {
@@ -29,22 +31,37 @@ pub(super) fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State
             false => (tagged(shard, tag::UNTIMED), outer),
         };
     }
-    let sampled = spans::decide();
-    if !timed {
-        return begin_untimed(site, shard, outer, sampled, clock::counter);
+    if !spans::can_decide() {
+        return begin_first(site, shard, outer, timed);
     }
-    if sampled {
-        return begin_sampled(site, shard, outer);
+    begin_decided(site, shard, outer, timed)
+}
+
+/// Begins the first call of a thread that might have a span. Apart, so that no other saves registers for it.
+#[cold]
+#[inline(never)]
+fn begin_first(site: &'static Site, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    spans::prepare();
+    begin_decided(site, shard, outer, timed)
+}
+
+#[inline(always)]
+fn begin_decided(site: &'static Site, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    match (timed, spans::decide()) {
+        (true, true) => begin_sampled(site, shard, outer),
+        (true, false) => {
+            CALLEES.set(UNSAMPLED);
+            (shard, outer)
+        }
+        (false, sampled) => begin_untimed(site, shard, outer, sampled, clock::counter),
     }
-    CALLEES.set(UNSAMPLED);
-    (shard, outer)
 }
 
 /// Begins a call right within a detached one, which may be left while it runs.
 #[cold]
 #[inline(never)]
-fn begin_entered(site: &'static Site, state: &State, shard: &Shard, outer: u64, timed: bool) -> Entered {
-    let sampling = outer & UNSAMPLED == 0 && state.has_spans();
+fn begin_entered(site: &'static Site, shard: &Shard, outer: u64, timed: bool) -> Entered {
+    let sampling = outer & UNSAMPLED == 0 && site.state().has_spans();
     let sampled = sampling && spans::decide();
     match (timed, sampling) {
         (false, true) => begin_untimed(site, shard, outer, sampled, clock::counter),
@@ -52,7 +69,7 @@ fn begin_entered(site: &'static Site, state: &State, shard: &Shard, outer: u64, 
         (false, false) => (tagged(shard, tag::UNTIMED), outer),
         (true, _) if sampled => begin_sampled(site, shard, outer),
         (true, _) => {
-            spans::begin_unsampled(site);
+            spans::begin_unsampled();
             CALLEES.set(outer & UNSAMPLED | if sampling { UNSAMPLED } else { 0 });
             (tagged(shard, tag::SPAN), outer)
         }
@@ -62,9 +79,20 @@ fn begin_entered(site: &'static Site, state: &State, shard: &Shard, outer: u64, 
 /// Begins a call that has a span. Apart, and called last, so that one that has none saves no registers.
 #[inline(never)]
 fn begin_sampled(site: &'static Site, shard: &Shard, outer: u64) -> Entered {
+    if !spans::can_begin() {
+        return begin_deeper(site, shard, outer);
+    }
     spans::begin(site);
     CALLEES.set(0);
     (tagged(shard, tag::SPAN), outer)
+}
+
+/// Begins a call within more others than there ever were. Apart, so that no other saves registers for it.
+#[cold]
+#[inline(never)]
+fn begin_deeper(site: &'static Site, shard: &Shard, outer: u64) -> Entered {
+    spans::prepare();
+    begin_sampled(site, shard, outer)
 }
 
 /// The same for a call whose duration is not asked for: no other call need know it, but its span must.
@@ -82,7 +110,7 @@ pub(super) fn begin_untimed(
         spans::note_start(now());
     } else {
         CALLEES.set(outer | UNSAMPLED);
-        spans::begin_unsampled(site);
+        spans::begin_unsampled();
     }
     (tagged(shard, tag::UNTIMED | tag::SPAN), outer)
 }

@@ -1,7 +1,7 @@
 //! From what threads left behind to spans: names, times of the wall clock, attributes.
 
 use super::{
-    End, LEFT_OUT, More, Queues, Record, Thread, all_queues,
+    End, More, Queues, Record, Thread, all_queues,
     details::Event,
     exemplars::Found,
     keep::{Keep, KeepConfig, KeepStats},
@@ -97,7 +97,7 @@ impl Spans {
         let (mut spans, mut kept) = (Vec::new(), Vec::new());
         let dropped = read(|queue, record| {
             match &mut self.keep {
-                Some(keep) if record.start & LEFT_OUT != 0 => {
+                Some(keep) if record.is_left_out() => {
                     keep.take(record, queue.thread, &mut kept);
                     let own = kept
                         .drain(..)
@@ -105,7 +105,7 @@ impl Spans {
                     spans.extend(own);
                 }
                 // Of a time when they were kept.
-                None if record.start & LEFT_OUT != 0 => {}
+                None if record.is_left_out() => {}
                 _ => {
                     if spans.is_empty() {
                         spans.reserve_exact(queue.len.min(GROUP));
@@ -159,8 +159,9 @@ impl Spans {
     }
 
     fn span(&mut self, names: &Names, thread: &Thread, attributes: &Attributes, record: Record) -> Span {
-        let Record { site, trace, span, parent, start, took, more } = record;
-        let (flags, start) = (u8::from(start & LEFT_OUT == 0), start & !LEFT_OUT);
+        let (flags, parent_is_remote) = (u8::from(!record.is_left_out()), record.has_remote_parent());
+        let start = record.start();
+        let Record { site, trace, span, parent, took, more, .. } = record;
         // A clock that went backwards makes no time.
         let took = duration(if took.cast_signed() >= 0 { took } else { 0 });
         let anchor = self.anchor(start);
@@ -174,7 +175,7 @@ impl Spans {
                 trace_state: Cow::Borrowed(""),
             },
             parent_id: parent.to_be_bytes(),
-            parent_is_remote: false,
+            parent_is_remote,
             name: Cow::Borrowed(name),
             kind: *kind,
             start,
@@ -206,7 +207,6 @@ fn complete(
     let details = more.details.take().map(|details| *details).unwrap_or_default();
     span.attributes = attributes(site, more.thread.as_deref().unwrap_or(thread), &more, details.attributes);
     span.context.trace_state = more.state.as_deref().cloned().unwrap_or_default().into();
-    span.parent_is_remote = more.remote_parent;
     span.name = details.name.unwrap_or_else(|| mem::take(&mut span.name));
     span.kind = details.kind.unwrap_or(span.kind);
     let event = |event: Event| SpanEvent {

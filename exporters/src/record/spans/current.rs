@@ -3,10 +3,10 @@
 use super::{
     super::{
         alloc::uncounted,
-        call::{CALLEES, FLAGS, UNSAMPLED},
+        call::{CALLEES, FLAGS, HIDDEN, UNSAMPLED},
         context::Context,
     },
-    Frame, LOCAL, Local, More, TraceState,
+    Frame, LOCAL, Local, More, REMOTE_PARENT, TraceState,
     open::Open,
 };
 use std::{cell::Cell, ptr, sync::Arc};
@@ -35,25 +35,28 @@ impl Current {
     }
 }
 
-/// A [`Current`], of which mostly only the span changes; the rest is copied as little as can be.
+/// A [`Current`], of which mostly only the span changes; the rest is copied as little as can be. All are words and the halves of the
+/// trace are apart, for what is read at once but was written in parts has just been, and the processor waits until it is.
+#[repr(C)]
 pub(super) struct CurrentCell {
     pub(super) high: Cell<u64>,
-    pub(super) low: Cell<u64>,
     pub(super) span: Cell<u64>,
+    pub(super) low: Cell<u64>,
     pub(super) state: Cell<*const String>,
-    pub(super) flags: Cell<u8>,
-    pub(super) remote: Cell<bool>,
+    pub(super) flags: Cell<u64>,
+    /// [`REMOTE_PARENT`], which is what those below it have; zero if it is none.
+    pub(super) remote: Cell<u64>,
 }
 
 impl CurrentCell {
     #[expect(clippy::declare_interior_mutable_const, reason = "it is there to be copied")]
     pub(super) const NONE: Self = Self {
         high: Cell::new(0),
-        low: Cell::new(0),
         span: Cell::new(0),
+        low: Cell::new(0),
         state: Cell::new(ptr::null()),
         flags: Cell::new(0),
-        remote: Cell::new(false),
+        remote: Cell::new(0),
     };
 
     pub(super) fn get(&self) -> Current {
@@ -61,8 +64,8 @@ impl CurrentCell {
             trace: [self.high.get(), self.low.get()],
             span: self.span.get(),
             state: self.state.get(),
-            flags: self.flags.get(),
-            remote: self.remote.get(),
+            flags: self.flags.get() as u8,
+            remote: self.remote.get() != 0,
         }
     }
 
@@ -71,8 +74,8 @@ impl CurrentCell {
         self.low.set(low);
         self.span.set(span);
         self.state.set(state);
-        self.flags.set(flags);
-        self.remote.set(remote);
+        self.flags.set(flags.into());
+        self.remote.set(if remote { REMOTE_PARENT } else { 0 });
     }
 
     pub(super) fn replace(&self, current: Current) -> Current {
@@ -108,17 +111,22 @@ pub(in super::super) struct Before {
     polled: Polled,
     /// Those of [`FLAGS`] that were set.
     flags: u64,
+    hidden: u64,
 }
 
 /// Makes `current`, which is the span of `open` if that is not null, what runs on this thread, until [`restore`].
 pub(super) fn replace(current: Current, unsampled: bool, open: *mut Open) -> Before {
     let callees = CALLEES.get();
-    CALLEES.set(callees & !FLAGS | if unsampled { UNSAMPLED } else { 0 });
+    let flag = if unsampled { UNSAMPLED } else { 0 };
+    CALLEES.set(callees & !FLAGS | flag);
+    let hidden = HIDDEN.get();
+    // Calls within a detached one have to look.
+    HIDDEN.set(if open.is_null() { flag } else { 0 });
     LOCAL.with(|local| {
         let below = local.frames(|frames| frames.len() as u32);
         let polled = local.polled.get();
         local.polled.set(Polled { open, below, depth: polled.depth + 1 });
-        Before { current: local.current.replace(current), polled, flags: callees & FLAGS }
+        Before { current: local.current.replace(current), polled, flags: callees & FLAGS, hidden }
     })
 }
 
@@ -132,17 +140,19 @@ pub(super) fn unchanged() -> Before {
     let (current, polled) = LOCAL.with(|local| (local.current.get(), local.polled.get()));
     // A detached call that is left meanwhile must know that what is current now will be so again.
     LOCAL.with(|local| local.polled.set(Polled { depth: polled.depth + 1, ..polled }));
-    Before { current, polled, flags: CALLEES.get() & FLAGS }
+    Before { current, polled, flags: CALLEES.get() & FLAGS, hidden: HIDDEN.get() }
 }
 
 /// Takes back [`adopt`] or [`enter`].
 pub(in super::super) fn restore(before: Before) {
     CALLEES.set(CALLEES.get() & !FLAGS | before.flags);
     put_back(before);
+    HIDDEN.set(before.hidden);
 }
 
 /// Takes back what is current, but not whether somebody records it.
 pub(in super::super) fn put_back(before: Before) {
+    HIDDEN.set(0);
     LOCAL.with(|local| {
         local.current.set(before.current);
         local.polled.set(before.polled);
@@ -151,7 +161,7 @@ pub(in super::super) fn put_back(before: Before) {
 
 /// The innermost sync call that has a span and is within what was polled.
 fn within(frames: &mut [Frame], polled: Polled) -> Option<&mut Frame> {
-    frames.get_mut(polled.below as usize..)?.iter_mut().rfind(|frame| frame.sampled)
+    frames.get_mut(polled.below as usize..)?.iter_mut().rfind(|frame| frame.site.is_some())
 }
 
 /// Runs `with`, which calls nothing of the program's, with more of the span that is running here, if one is recorded.

@@ -7,45 +7,53 @@ use std::{
     sync::OnceLock,
 };
 
-/// One thread's generator, xoroshiro128++; seeded at its first use from what the operating system gave the process.
-///
-/// Two cells, since a pair would be read as a whole right after it was written by halves, for which the processor waits.
+/// One thread's generator, wyrand with a key of the thread's own; seeded at its first use from what the operating system gave the
+/// process.
 #[derive(Debug)]
-pub(super) struct Ids(Cell<u64>, Cell<u64>);
+pub(super) struct Ids {
+    at: Cell<u64>,
+    /// Zero until it is seeded.
+    key: Cell<u64>,
+}
 
 impl Ids {
     pub(super) const fn new() -> Self {
-        Self(Cell::new(0), Cell::new(0))
+        Self { at: Cell::new(0), key: Cell::new(0) }
     }
 
     /// A random number that is not zero.
     #[inline(always)]
     pub(super) fn next(&self) -> u64 {
-        if self.0.get() | self.1.get() == 0 {
+        if !self.is_seeded() {
             self.seed();
         }
-        let (a, mut b) = (self.0.get(), self.1.get());
-        let id = a.wrapping_add(b).rotate_left(17).wrapping_add(a);
-        b ^= a;
-        self.0.set(a.rotate_left(49) ^ b ^ (b << 21));
-        self.1.set(b.rotate_left(28));
-        id.max(1)
+        let at = self.at.get().wrapping_add(STEP);
+        self.at.set(at);
+        let mixed = u128::from(at) * u128::from(at ^ self.key.get());
+        ((mixed >> 64) as u64 ^ mixed as u64).max(1)
+    }
+
+    #[inline(always)]
+    pub(super) fn is_seeded(&self) -> bool {
+        self.key.get() != 0
     }
 
     #[cold]
     #[inline(never)]
-    fn seed(&self) {
-        let (a, b) = seed();
-        self.0.set(a);
-        self.1.set(b);
+    pub(super) fn seed(&self) {
+        let (at, key) = seed();
+        self.at.set(at);
+        self.key.set(key);
     }
 
     /// Has the next use seed it anew: after a fork, where the parent goes on with the same numbers.
     pub(super) fn forget(&self) {
-        self.0.set(0);
-        self.1.set(0);
+        self.key.set(0);
     }
 }
+
+/// Odd, and with as many bits set as not: wyrand's.
+const STEP: u64 = 0x2d35_8dcc_aa6c_78a5;
 
 /// Never twice the same: the keys are the process's and the thread's own, and a child of a fork has another number.
 fn seed() -> (u64, u64) {

@@ -155,7 +155,7 @@ impl Keep {
     /// Takes a span; what is to be exported now is added to `out`.
     pub(super) fn take(&mut self, record: Record, thread: &Arc<Thread>, out: &mut Vec<Waiting>) {
         let trace = record.trace;
-        let ends_here = record.parent == 0 || record.more.as_ref().is_some_and(|more| more.remote_parent);
+        let ends_here = record.parent == 0 || record.has_remote_parent();
         if self.kept.contains(&trace) || self.matters(&record) {
             self.stats.kept += 1;
             self.keep(trace, out);
@@ -245,7 +245,7 @@ fn bytes(record: &Record) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::site::Site;
+    use crate::record::{site::Site, spans::REMOTE_PARENT};
 
     static SITE: Site = Site::new("keep", "crate\x001.0\x001\0file\0function");
 
@@ -304,8 +304,8 @@ mod tests {
     #[test]
     fn another_process_s_child_ends_a_trace_here() {
         let mut keep = Taking::new(KeepConfig::default());
-        let more = Some(Box::new(More { remote_parent: true, ..More::default() }));
-        assert_eq!([keep.take(well(1, 5)), keep.take(Record { more, ..well(1, 6) })], [0, 0]);
+        let theirs = Record { start: REMOTE_PARENT, ..well(1, 6) };
+        assert_eq!([keep.take(well(1, 5)), keep.take(theirs)], [0, 0]);
         assert_eq!(keep.0.stats().forgotten, 2);
     }
 

@@ -54,19 +54,36 @@ pub(super) struct Record {
     span: u64,
     /// Zero for a root.
     parent: u64,
-    /// In ticks, as what follows; with [`LEFT_OUT`].
+    /// In ticks, as what follows; with [`LEFT_OUT`] and [`REMOTE_PARENT`].
     start: u64,
     took: u64,
     more: Option<Box<More>>,
 }
 
-/// Of a [`Record`]'s start, which would take a hundred years to get there: the sampler left its trace out.
+/// Of a [`Record`]'s start, which would take decades to get there: the sampler left its trace out.
 const LEFT_OUT: u64 = 1 << 63;
 
-/// That bit, of the flags of a trace.
+/// Of the same: its parent is another process'.
+const REMOTE_PARENT: u64 = 1 << 62;
+
+impl Record {
+    fn is_left_out(&self) -> bool {
+        self.start & LEFT_OUT != 0
+    }
+
+    fn has_remote_parent(&self) -> bool {
+        self.start & REMOTE_PARENT != 0
+    }
+
+    fn start(&self) -> u64 {
+        self.start & !(LEFT_OUT | REMOTE_PARENT)
+    }
+}
+
+/// [`LEFT_OUT`], of the flags of a trace.
 #[inline(always)]
-fn left_out(flags: u8) -> u64 {
-    u64::from(!flags & 1) << 63
+fn left_out(flags: u64) -> u64 {
+    !flags << 63
 }
 
 /// What is known of some spans only.
@@ -77,7 +94,6 @@ pub(super) struct More {
     busy: Option<u64>,
     memory: Option<Tally>,
     state: Option<TraceState>,
-    remote_parent: bool,
     /// When it began, where the call itself does not know it.
     start: u64,
     /// Where an async call began.
@@ -130,12 +146,12 @@ impl Thread {
 
 /// A sync call that is running and has a span, or hides one.
 struct Frame {
-    site: &'static Site,
+    /// None if there is nothing to tell at its end.
+    site: Option<&'static Site>,
     /// The span around it.
     outer: u64,
-    outer_remote: bool,
-    /// Whether there is something to tell at its end.
-    sampled: bool,
+    /// [`REMOTE_PARENT`] if that is one; else zero.
+    outer_remote: u64,
     more: Option<Box<More>>,
 }
 
@@ -195,6 +211,13 @@ fn all_queues() -> MutexGuard<'static, Queues> {
     QUEUES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// This thread's. Closures given to `with` are not inlined where they do much, as those of calls do.
+#[inline(always)]
+fn local<'a>() -> &'a Local {
+    // SAFETY: it has no destructor, and the thread keeps what is its own.
+    unsafe { &*LOCAL.with(ptr::from_ref) }
+}
+
 impl Local {
     /// Runs `f`, which calls nothing of the program's, with the frames.
     #[inline(always)]
@@ -213,12 +236,16 @@ impl Local {
         });
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    #[inline(always)]
+    fn known_queue(&self) -> Option<&Queue> {
         // SAFETY: the thread's own; it is set once, before anybody has a reference.
-        match unsafe { &*self.queue.get() } {
-            Some(queue) => Some(queue),
-            None if self.over.get() => None,
-            None => Some(self.first_queue()),
+        unsafe { &*self.queue.get() }.as_deref()
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        match self.known_queue() {
+            None if !self.over.get() => Some(self.first_queue()),
+            known => known,
         }
     }
 
@@ -234,13 +261,30 @@ impl Local {
         })
     }
 
-    /// Leaves a record to the drain.
+    /// Makes room for a record, if there is none.
     #[inline(always)]
-    fn write(&self, make: impl FnOnce() -> Record) {
-        if let Some(queue) = self.queue()
-            && queue.writer.push(make) == Some(Room::Filling)
+    fn reserve(&self) {
+        if !self.known_queue().is_some_and(|queue| queue.writer.has_room()) {
+            self.make_room();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room(&self) {
+        if let Some(Queue { writer, .. }) = self.queue()
+            && !writer.has_room()
+            && writer.make_room() == Some(Room::Filling)
         {
             filling();
+        }
+    }
+
+    /// Leaves a record to the drain, if there is room.
+    #[inline(always)]
+    fn write(&self, make: impl FnOnce() -> Record) {
+        if let Some(queue) = self.known_queue() {
+            queue.writer.push(make);
         }
     }
 
@@ -260,7 +304,7 @@ impl Local {
             current.high.set(self.ids.next());
             current.state.set(ptr::null());
             current.flags.set(sampler::samples(current.low.get()).into());
-        } else if current.remote.replace(false) {
+        } else if current.remote.replace(0) != 0 {
             current.flags.set(sampler::follows(current.low.get(), current.flags.get() & 1 == 1).into());
         }
         current.span.set(self.ids.next());
@@ -274,7 +318,6 @@ fn grow(frames: &mut Vec<Frame>) {
 }
 
 #[cold]
-#[inline(never)]
 fn filling() {
     FILLING.store(true, Relaxed);
     if let Some(wake) = WAKE.get() {
@@ -295,29 +338,49 @@ pub(crate) fn are_filling() -> bool {
     FILLING.load(Relaxed) && FILLING.swap(false, Relaxed)
 }
 
+/// Whether [`decide`] will have no numbers to seed.
+#[inline(always)]
+pub(super) fn can_decide() -> bool {
+    local().ids.is_seeded()
+}
+
+/// Whether [`begin`] will have nothing to allocate, nor to seed.
+#[inline(always)]
+pub(super) fn can_begin() -> bool {
+    let local = local();
+    local.ids.is_seeded() && local.frames(|frames| frames.len() < frames.capacity())
+}
+
+/// Has it so.
+pub(super) fn prepare() {
+    let local = local();
+    if !local.ids.is_seeded() {
+        local.ids.seed();
+    }
+    local.frames(grow);
+}
+
 /// A call begins on a thread that is in no trace that nobody records. Tells whether it is to [`begin`].
 #[inline(always)]
 pub(super) fn decide() -> bool {
-    LOCAL.with(|local| local.current.span.get() != 0 || local.root())
+    let local = local();
+    local.current.span.get() != 0 || local.root()
 }
 
 /// A call of `site` begins that has a span, as was [`decide`]d.
 #[inline(always)]
 pub(super) fn begin(site: &'static Site) {
-    LOCAL.with(|local| {
-        let (outer, outer_remote) = (local.current.span.get(), local.current.remote.get());
-        local.next();
-        local.push(Frame { site, outer, outer_remote, sampled: true, more: None });
-    });
+    let local = local();
+    let (outer, outer_remote) = (local.current.span.get(), local.current.remote.get());
+    local.next();
+    local.push(Frame { site: Some(site), outer, outer_remote, more: None });
 }
 
-/// Has the end of a call of `site`, which cannot restore it by itself, take back that a trace is not recorded; or lets whoever leaves
-/// a detached call know that the call is running within it.
+/// Has the end of a call, which cannot restore it by itself, take back that a trace is not recorded; or lets whoever leaves a detached
+/// call know that the call is running within it.
 #[cold]
-pub(super) fn begin_unsampled(site: &'static Site) {
-    LOCAL.with(|local| {
-        local.push(Frame { site, outer: 0, outer_remote: false, sampled: false, more: None });
-    });
+pub(super) fn begin_unsampled() {
+    LOCAL.with(|local| local.push(Frame { site: None, outer: 0, outer_remote: 0, more: None }));
 }
 
 /// More of the call that began last.
@@ -326,7 +389,7 @@ pub(super) fn note(with: impl FnOnce(&mut More)) {
     uncounted(|| {
         LOCAL.with(|local| {
             local.frames(|frames| {
-                if let Some(frame) = frames.last_mut().filter(|frame| frame.sampled) {
+                if let Some(frame) = frames.last_mut().filter(|frame| frame.site.is_some()) {
                     with(frame.more.get_or_insert_default());
                 }
             });
@@ -357,39 +420,37 @@ pub(super) fn note_memory(memory: Tally) {
 /// The call that began last ends now, at `end`. Without a `start` it is what was noted.
 #[inline(always)]
 pub(super) fn end(start: Option<u64>, end: u64) {
-    LOCAL.with(|local| {
-        let (frame, left) = local.frames(|frames| (frames.pop(), frames.len() as u32));
-        let Some(frame) = frame else { return };
-        #[cfg(feature = "tracing-layer")]
-        if local.polled.get().below > left {
-            super::detached::unwind(left);
+    let local = local();
+    // First what is rare, while there is little to be remembered over it.
+    let last = |frames: &mut Vec<Frame>| frames.last().map(|frame| (frames.len() - 1, frame.site.is_some()));
+    let Some((left, sampled)) = local.frames(last) else { return };
+    #[cfg(feature = "tracing-layer")]
+    if local.polled.get().below as usize > left {
+        super::detached::unwind(left as u32);
+    }
+    #[cfg(not(feature = "tracing-layer"))]
+    let _ = left;
+    let current = &local.current;
+    if sampled {
+        if !current.state.get().is_null() {
+            note_state(current);
         }
-        #[cfg(not(feature = "tracing-layer"))]
-        let _ = left;
-        if !frame.sampled {
-            return;
-        }
-        let Frame { site, outer, outer_remote, mut more, .. } = frame;
-        let current = &local.current;
-        let start = start.unwrap_or_else(|| more.as_ref().map_or(end, |more| more.start));
-        if outer_remote || !current.state.get().is_null() {
-            with_origin(&mut more, outer_remote, &current.get());
-        }
-        let (trace, span) = ([current.high.get(), current.low.get()], current.span.replace(outer));
-        current.remote.set(outer_remote);
-        let (took, start) = (end.wrapping_sub(start), start | left_out(current.flags.get()));
-        local.write(|| Record { site, trace, span, parent: outer, start, took, more });
-    });
+        local.reserve();
+    }
+    let Some(Frame { site: Some(site), outer, outer_remote, more }) = local.frames(Vec::pop) else { return };
+    let start = start.unwrap_or_else(|| more.as_ref().map_or(end, |more| more.start));
+    let (trace, span) = ([current.high.get(), current.low.get()], current.span.replace(outer));
+    current.remote.set(outer_remote);
+    let took = end.wrapping_sub(start);
+    let start = start | left_out(current.flags.get()) | outer_remote;
+    local.write(|| Record { site, trace, span, parent: outer, start, took, more });
 }
 
 #[cold]
 #[inline(never)]
-fn with_origin(more: &mut Option<Box<More>>, remote_parent: bool, current: &Current) {
-    uncounted(|| {
-        let more = more.get_or_insert_default();
-        more.remote_parent = remote_parent;
-        more.state = current.trace_state();
-    });
+fn note_state(current: &CurrentCell) {
+    let state = current.get().trace_state();
+    note(|more| more.state = state);
 }
 
 /// How often this process, and those it is a child of, have been forked.
@@ -423,7 +484,7 @@ pub(super) fn forget_parent() {
         if !polled.is_detached() {
             local.polled.set(Polled { open: ptr::null_mut(), ..polled });
         }
-        local.frames(|frames| frames.iter_mut().for_each(|frame| frame.sampled = false));
+        local.frames(|frames| frames.iter_mut().for_each(|frame| frame.site = None));
         // SAFETY: the thread's own, and nobody has a reference.
         unsafe { *local.queue.get() = None };
     });

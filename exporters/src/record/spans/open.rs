@@ -10,7 +10,7 @@ use super::{
         shard::Cause,
         site::Site,
     },
-    Before, Current, End, GENERATION, LOCAL, More, Record, left_out, replace, unchanged,
+    Before, Current, End, GENERATION, LOCAL, More, REMOTE_PARENT, Record, left_out, replace, unchanged,
 };
 use std::{
     mem,
@@ -23,6 +23,8 @@ use std::{
 pub(in super::super) struct Open {
     current: Current,
     parent: u64,
+    /// Whether that is another process'.
+    remote_parent: bool,
     generation: u32,
     /// Whether its function's latency is not wanted of this call.
     pub(in super::super) untimed: bool,
@@ -127,10 +129,10 @@ pub(in super::super) fn open(site: &'static Site, keyed: Option<&Arc<Keyed>>) ->
         let open = uncounted(|| {
             let mut more = More { keyed: keyed.cloned(), state: current.trace_state(), ..More::default() };
             current.state = more.state.as_ref().map_or(ptr::null(), Arc::as_ptr);
-            more.remote_parent = outer.remote;
             more.thread = local.queue().map(|queue| queue.thread.clone());
             let generation = GENERATION.load(Relaxed);
-            Box::new(Open { current, parent: outer.span, generation, untimed: false, more })
+            let (parent, remote_parent) = (outer.span, outer.remote);
+            Box::new(Open { current, parent, remote_parent, generation, untimed: false, more })
         });
         TracedWord::new(Traced::Open(open))
     })
@@ -161,12 +163,16 @@ pub(in super::super) fn close(
         return uncounted(|| drop(open));
     }
     uncounted(|| {
-        let Open { current, parent, mut more, .. } = *open;
+        let Open { current, parent, remote_parent, mut more, .. } = *open;
         more.end = cause.map_or(End::Well, End::of);
         more.busy = Some(busy);
         more.memory = memory;
         let (trace, span, took) = (current.trace, current.span, end.wrapping_sub(start));
-        let (more, start) = (Some(Box::new(more)), start | left_out(current.flags));
-        LOCAL.with(|local| local.write(|| Record { site, trace, span, parent, start, took, more }));
+        let origin = if remote_parent { REMOTE_PARENT } else { 0 };
+        let (more, start) = (Some(Box::new(more)), start | left_out(current.flags.into()) | origin);
+        LOCAL.with(|local| {
+            local.reserve();
+            local.write(|| Record { site, trace, span, parent, start, took, more });
+        });
     });
 }

@@ -128,27 +128,31 @@ pub(super) enum Room {
 }
 
 impl<T> Writer<T> {
-    /// Appends what `make` makes, straight where it belongs; or counts it as refused, and says so by `None`.
+    /// Appends what `make` makes, straight where it belongs, if there [is room](Self::has_room).
     #[inline(always)]
-    pub(super) fn push(&self, make: impl FnOnce() -> T) -> Option<Room> {
-        let mut room = Room::Plenty;
-        if self.at.get() == CHUNK {
-            room = self.advance()?;
-        }
+    pub(super) fn push(&self, make: impl FnOnce() -> T) {
         let at = self.at.get();
+        if at >= CHUNK {
+            return;
+        }
         // SAFETY: the reader leaves a chunk alone until it has a next one.
         let chunk = unsafe { self.chunk.get().as_ref() };
         // SAFETY: no slot is written twice, nor read before `written` says so.
         chunk.slots[at].with_mut(|slot| unsafe { slot.cast::<T>().write(make()) });
         chunk.written.store(at as u64 + 1, Release);
         self.at.set(at + 1);
-        Some(room)
     }
 
-    /// Goes on with another chunk, unless there are too many.
+    /// Whether the chunk has room for one more.
+    #[inline(always)]
+    pub(super) fn has_room(&self) -> bool {
+        self.at.get() < CHUNK
+    }
+
+    /// Makes room for one more by another chunk; or, where there are too many, counts that one as refused, and says so by `None`.
     #[cold]
     #[inline(never)]
-    fn advance(&self) -> Option<Room> {
+    pub(super) fn make_room(&self) -> Option<Room> {
         let unread = self.begun.get() - self.shared.finished.load(Acquire);
         let Some(next) = self.next(unread) else {
             self.shared.refused.store(self.shared.refused.own() + 1, Release);
@@ -255,6 +259,16 @@ impl<T> Reader<T> {
     }
 }
 
+#[cfg(test)]
+impl<T> Writer<T> {
+    /// Appends it, or says by `None` that it was refused.
+    fn write(&self, thing: T) -> Option<Room> {
+        let room = if self.has_room() { Room::Plenty } else { self.make_room()? };
+        self.push(|| thing);
+        Some(room)
+    }
+}
+
 #[cfg(all(test, not(exporters_loom)))]
 mod tests {
     use super::*;
@@ -269,7 +283,7 @@ mod tests {
     fn what_does_not_fit_is_refused_and_counted() {
         let (writer, mut reader) = ring();
         let room = MOST * CHUNK as u64;
-        let refused = (0..room + 5).filter(|n| writer.push(|| *n).is_none()).count();
+        let refused = (0..room + 5).filter(|n| writer.write(*n).is_none()).count();
         assert_eq!(refused, 5);
         let mut next = 0;
         let (told, ended) = reader.drain(|thing| {
@@ -278,7 +292,7 @@ mod tests {
         });
         assert_eq!((next, told, ended), (room, 5, false));
         // There is room again.
-        assert!(writer.push(|| 7).is_some());
+        assert!(writer.write(7).is_some());
         writer.end();
         assert_eq!(all(&mut reader), [7]);
         assert_eq!(reader.drain(|_| ()), (0, true));
@@ -289,10 +303,10 @@ mod tests {
     #[test]
     fn filling_is_told_once_a_chunk() {
         let (writer, mut reader) = ring();
-        let told = (0..MOST * CHUNK as u64).filter(|n| writer.push(|| *n) == Some(Room::Filling)).count();
+        let told = (0..MOST * CHUNK as u64).filter(|n| writer.write(*n) == Some(Room::Filling)).count();
         assert_eq!(told, MOST as usize - MOST as usize / FILLING);
         reader.drain(drop);
-        assert_eq!(writer.push(|| 0), Some(Room::Plenty));
+        assert_eq!(writer.write(0), Some(Room::Plenty));
         writer.end();
         assert!(reader.drain(drop).1);
         // SAFETY: the writer is gone.
@@ -311,7 +325,7 @@ mod loom_tests {
         model.check(|| {
             let (writer, mut reader) = ring::<u64>();
             let thread = loom::thread::spawn(move || {
-                let refused = (0..7).filter(|n| writer.push(|| *n).is_none()).count();
+                let refused = (0..7).filter(|n| writer.write(*n).is_none()).count();
                 writer.end();
                 refused as u64
             });
