@@ -107,7 +107,7 @@ pub fn profile(input: TokenStream) -> TokenStream {
 /// | argument | meaning |
 /// |---|---|
 /// | `kind = "acme"` | its name in configuration files and variables; if absent, the struct's in `snake_case` |
-/// | `encode = json` | how a payload is written: `json`, `csv`, `prometheus` or `messagepack`; the last two are features of `exporters` |
+/// | `encode = json` | how a payload is written: `json`, `csv`, `prometheus`, `messagepack` or `otlp`; the last three are in features of `exporters`: `prometheus`, `messagepack`, `opentelemetry` |
 /// | `max_items = 1000` | the most items that one payload holds |
 /// | `max_bytes = 1024 * 1024` | the most bytes that one payload has |
 /// | `http(path = "/v1/metrics", auth = bearer(token))` | writes `transmit`, too (see below) |

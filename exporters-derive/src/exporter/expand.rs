@@ -104,6 +104,7 @@ fn format(format: Format) -> Ident {
         Format::Csv => "Csv",
         Format::Prometheus => "Prometheus",
         Format::MessagePack => "MessagePack",
+        Format::Otlp => "Otlp",
     };
     Ident::new(variant, Span::mixed_site())
 }

@@ -46,6 +46,10 @@ pub enum PayloadFormat {
     /// What [`Json`](Self::Json) has, as MessagePack.
     #[cfg(feature = "messagepack")]
     MessagePack,
+    /// A request of OTLP, as protobuf, with counters and histograms as totals. What a receiver says that it refused of it is not
+    /// read: see [`OpenTelemetryExporter`](crate::OpenTelemetryExporter).
+    #[cfg(feature = "opentelemetry")]
+    Otlp,
 }
 
 impl PayloadFormat {
@@ -58,6 +62,8 @@ impl PayloadFormat {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             #[cfg(feature = "messagepack")]
             Self::MessagePack => "application/vnd.msgpack",
+            #[cfg(feature = "opentelemetry")]
+            Self::Otlp => "application/x-protobuf",
         }
     }
 }
@@ -68,7 +74,7 @@ impl PayloadFormat {
 pub struct Encoded {
     /// What to send.
     pub payload: Payload,
-    /// Items that cannot be written: their value is not a finite number.
+    /// Items that cannot be written: their value is not a finite number, or the format has no form for them.
     pub skipped: usize,
 }
 
@@ -99,6 +105,10 @@ impl PayloadFormat {
             #[cfg(feature = "messagepack")]
             PayloadFormat::MessagePack => {
                 document::write(batch, attributes, limit, &mut messagepack::MessagePack(&mut body))
+            }
+            #[cfg(feature = "opentelemetry")]
+            PayloadFormat::Otlp => {
+                crate::backends::opentelemetry::write(batch, attributes, limit, &mut body)?
             }
         };
         if written.items < batch.len() {

@@ -167,6 +167,24 @@ impl OpenTelemetryExporter {
     }
 }
 
+/// Writes a batch as protobuf, with attributes beside the resource's, for exporters that send it themselves.
+///
+/// # Errors
+/// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it does not fit.
+pub(crate) fn write(
+    batch: &Batch,
+    attributes: &[(&str, &str)],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<crate::encode::Written> {
+    let attributes =
+        attributes.iter().map(|(key, text)| KeyValue::new((*key).to_owned(), (*text).to_owned()));
+    let style = Style { attributes: Attributes::new(attributes), ..Style::default() };
+    let written = wire::write::<protobuf::Protobuf>(batch, &style, limit)?;
+    *out = written.body;
+    Ok(crate::encode::Written { items: batch.len(), skipped: written.skipped })
+}
+
 /// A batch as it is sent with default settings, for benchmarks.
 ///
 /// # Errors
