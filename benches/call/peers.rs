@@ -5,12 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use benches::Result;
+use benches::calls::floors::{Outcome, Pending, Run, body, drive, repeat};
 use tracing::span::{Attributes, Id};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-
-use crate::floors::{Outcome, Pending, Run, body, drive, repeat};
 
 /// Bounds of the peers' histograms, in seconds.
 const BOUNDS: [f64; 10] = [1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0];

@@ -1,6 +1,7 @@
-//! What the benchmarks share: how they are asked, a process per subject, medians, and resident memory.
+//! What the benchmarks share: how they are asked, a process per subject, how calls are timed, medians, and resident memory.
 
 pub mod allocations;
+pub mod calls;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -126,7 +127,21 @@ pub fn start() -> Result<()> {
 ///
 /// The system does not say (it is read from `/proc`).
 pub fn resident() -> Result<u64> {
+    status("VmRSS:")
+}
+
+/// The most that it had resident so far.
+///
+/// # Errors
+///
+/// As for [`resident`].
+pub fn peak_resident() -> Result<u64> {
+    status("VmHWM:")
+}
+
+fn status(field: &str) -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1024)
+    let value =
+        status.lines().find_map(|line| line.strip_prefix(field)).ok_or_else(|| format!("no {field}"))?;
+    Ok(value.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1024)
 }

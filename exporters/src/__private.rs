@@ -118,12 +118,12 @@ pub mod spans {
 
     /// Has sampled calls have spans while calls are recorded.
     pub fn sample(sampler: &Sampler) {
-        record::trace(Some(sampler));
+        record::trace(Some(sampler), false);
     }
 
     /// Has calls have none from now on.
     pub fn stop() {
-        record::trace(None);
+        record::trace(None, false);
     }
 
     /// As [`drain`], but throws them away, and tells only how many there were.

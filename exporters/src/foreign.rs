@@ -38,6 +38,19 @@ macro_rules! tell {
 }
 pub(crate) use tell;
 
+/// Whether the program's `tracing` subscriber hears what the library says at this level.
+macro_rules! is_heard {
+    ($level:expr) => {
+        $crate::foreign::quietly(|| tracing::enabled!(target: "exporters", $level)).unwrap_or(true)
+    };
+}
+pub(crate) use is_heard;
+
+/// A line on standard error.
+pub(crate) fn say(line: &str) {
+    let _ = quietly(|| eprintln!("exporters: {line}"));
+}
+
 /// Runs a function.
 pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {

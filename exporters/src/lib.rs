@@ -27,6 +27,8 @@ mod secret;
 mod settings;
 #[cfg_attr(not(feature = "file"), path = "no_spool.rs")]
 mod spool;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[cfg(feature = "http")]
 mod transport;
 
@@ -70,9 +72,12 @@ pub use pipeline::{
 };
 #[cfg(feature = "log-layer")]
 pub use record::LogLayer;
+#[cfg(feature = "tracing-layer")]
+pub use record::TracingLayer;
 pub use record::{
-    AttributeValue, Carry, ErrorType, InContext, ProfilingAllocator, Run, Sampler, ValueRef, current_span,
-    in_current, with_remote_parent,
+    AttributeValue, Carry, ErrorType, InContext, KeepConfig, KeepStats, ProfilingAllocator, Run, Sampler,
+    ValueRef, add_span_event, current_span, in_current, is_recording, set_span_attribute, update_span_name,
+    with_remote_parent,
 };
 #[cfg(feature = "file")]
 pub use replay::{ReplayReport, replay};

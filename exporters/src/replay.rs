@@ -74,8 +74,10 @@ pub fn replay(directory: impl AsRef<Path>, exporter: AnyExporter) -> Result<Repl
             .with_source(error)
     };
     let files = files(directory).map_err(unavailable)?;
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
+    let mut tokio = tokio::runtime::Builder::new_current_thread();
+    let tokio = tokio.enable_all().on_thread_start(crate::record::serve).build().map_err(unavailable)?;
     let work = move || {
+        crate::record::serve();
         let mut report = ReplayReport::default();
         tokio.block_on(async {
             for file in &files {

@@ -312,11 +312,11 @@ fn a_whole_file_is_read_up_to_the_keys_that_are_missing() {
     let text = "
 service: { name: checkout, version: 1.2.3, environment: production }
 interval: 10s
-sampler: { type: parentbased_traceidratio, ratio: 0.2 }
+sampler: { type: parentbased_traceidratio, ratio: 0.2, keep: { slower_than: 750ms, max_memory: 8MB } }
 exporters:
   - name: primary            # a leg
     type: http
-    config: { endpoint: 'https://datadoghq.com' }
+    config: { endpoint: 'https://datadoghq.com', trace_sample_rate: 0.05 }
     buffer: { size: 1001, flush_interval: 31s, max_memory: 51MB, overflow: drop_newest, adaptive: { min: 6s, max: 4m } }
     resilience:
       retry: { max_retries: 4, initial_delay: 1s, max_delay: 60s, multiplier: 2.0, jitter: true }
@@ -330,6 +330,8 @@ exporters:
     for part in [
         "interval: 10s",
         "ParentBased(TraceIdRatio(0.2))",
+        "KeepConfig { errors: true, slower_than: Some(750ms), max_memory: 8000000, max_wait: 30s }",
+        "Some(TraceIdRatio(0.05))",
         "\"checkout\"",
         "\"1.2.3\"",
         "\"production\"",
@@ -356,10 +358,31 @@ fn what_is_wrong_with_a_sampler_is_told_with_its_place() {
         ("ratio", "{ type: traceidratio, ratio: 1.5 }", ["from 0 to 1", "setting: sampler.ratio, in: "]),
         ("no-ratio", "{ type: always_on, ratio: 0.5 }", ["takes no ratio", "setting: sampler.ratio, in: "]),
         ("kind", "{ type: traceid_ratio }", ["parentbased_traceidratio", "setting: sampler.type, in: "]),
-        ("none", "{ ratio: 0.5 }", ["type", "setting: sampler"]),
+        ("keep", "{ keep: { errors: false } }", ["nothing would be kept", "setting: sampler.keep, in: "]),
+        ("keeps", "{ keep: { error: true } }", ["errors", "setting: sampler.keep.error, in: "]),
     ] {
         let error = refused(&format!("sampler-{name}"), format!("sampler: {sampler}"));
         parts.iter().for_each(|part| assert!(error.contains(part), "{error} lacks {part:?}"));
+    }
+}
+
+#[test]
+fn a_share_of_an_exporters_own_may_stand_among_its_settings() {
+    let shown = |entry: &str| {
+        let file = File::new("share", format!("exporters: [{entry}]"));
+        format!("{:?}", Builder::from_file(&file.0).unwrap())
+    };
+    let entry =
+        "{ type: memory, trace_sampler: parentbased_traceidratio, config: { trace_sample_rate: 0.3 } }";
+    assert!(shown(entry).contains("trace_sampler: Some(ParentBased(TraceIdRatio(0.3)))"));
+    assert!(shown("{ type: memory, trace_sampler: always_off }").contains("trace_sampler: Some(AlwaysOff)"));
+    assert!(shown("{ type: memory }").contains("trace_sampler: None"));
+    for (entry, says) in [
+        ("trace_sample_rate: 2", "from 0 to 1"),
+        ("trace_sampler: always_on, trace_sample_rate: 0.1", "takes no ratio"),
+    ] {
+        let error = refused("share-wrong", format!("exporters: [{{ type: memory, {entry} }}]"));
+        assert!(error.contains(says) && error.contains("exporters[0].trace_sample_rate, in: "), "{error}");
     }
 }
 

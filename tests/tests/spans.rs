@@ -1,74 +1,26 @@
 //! Spans of sampled calls: parents, outcomes, threads, tasks, other processes.
 
 use exporters::{
-    __private::spans, Sampler, Span, SpanContext, SpanKind, Status, TestProfiler, Value, current_span,
-    in_current, profiled, with_remote_parent,
+    __private::spans, KeyValue, Sampler, Span, SpanContext, SpanKind, Status, Value, add_span_event,
+    current_span, in_current, profiled, set_span_attribute, update_span_name, with_remote_parent,
 };
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::{
     fmt::Error,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     thread,
 };
+use tests::spans::{Recording, assert_root, names, one, short};
 
-/// What one test records; the queues are everybody's, so one test runs at a time.
-struct Recording {
-    profiler: TestProfiler,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Recording {
-    fn with(sampler: &Sampler) -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        spans::sample(sampler);
-        let profiler = exporters::test();
-        spans::drain();
-        Self { profiler, _turn: turn }
-    }
-
-    fn all() -> Self {
-        Self::with(&Sampler::parent_based(Sampler::AlwaysOn))
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let (spans, dropped) = spans::drain();
-        assert_eq!(dropped, 0);
-        spans
-    }
-
-    fn calls(&self, function: &str) -> u64 {
-        self.profiler.snapshot().function(function).total_calls()
-    }
-}
-
-#[track_caller]
-fn one<'a>(spans: &'a [Span], name: &str) -> &'a Span {
-    let found: Vec<&Span> = spans.iter().filter(|span| short(span) == name).collect();
-    assert_eq!(found.len(), 1, "spans called {name} in {:?}", names(spans));
-    found[0]
-}
-
-fn short(span: &Span) -> &str {
-    span.name.strip_prefix("spans::").unwrap_or(&span.name)
-}
-
-fn names(spans: &[Span]) -> Vec<&str> {
-    spans.iter().map(short).collect()
+fn calls(recording: &Recording, function: &str) -> u64 {
+    recording.profiler.snapshot().function(function).total_calls()
 }
 
 #[track_caller]
 fn assert_child(child: &Span, parent: &Span) {
-    assert_eq!(child.context.trace_id, parent.context.trace_id);
-    assert_eq!(child.parent_id, parent.context.span_id, "{} is no child of {}", child.name, parent.name);
-    assert!(!child.parent_is_remote);
+    tests::spans::assert_child(child, parent);
     assert!(parent.start <= child.start && child.end <= parent.end);
-}
-
-#[track_caller]
-fn assert_root(span: &Span) {
-    assert_eq!(span.parent_id, [0; 8], "{} is no root", span.name);
 }
 
 /// Pending once.
@@ -137,7 +89,7 @@ fn nested_and_recursive_calls_are_children() {
     leaf();
     let spans = recording.spans();
     assert_ne!(spans[0].context.trace_id, spans[1].context.trace_id);
-    assert_eq!(recording.calls("leaf"), 3);
+    assert_eq!(calls(&recording, "leaf"), 3);
 }
 
 #[test]
@@ -185,7 +137,7 @@ fn what_wants_no_span_has_none_and_hides_nothing() {
     assert_child(&spans[1], &spans[2]);
     assert_child(&spans[2], &spans[4]);
     assert_child(&spans[3], &spans[4]);
-    assert_eq!(recording.calls("silent"), 1);
+    assert_eq!(calls(&recording, "silent"), 1);
 }
 
 #[test]
@@ -248,7 +200,7 @@ fn calls_timed_now_and_then_have_spans_all_the_same() {
     let recording = Recording::with(&Sampler::parent_based(Sampler::TraceIdRatio(0.0)));
     (0..8).for_each(|_| rarely());
     assert_eq!(current_span(), None);
-    assert_eq!((recording.spans().len(), recording.calls("rarely")), (0, 8));
+    assert_eq!((recording.spans().len(), calls(&recording, "rarely")), (0, 8));
 }
 
 #[test]
@@ -402,6 +354,50 @@ fn threads_are_children_if_they_are_told() {
     assert_eq!(spans.iter().filter(|span| short(span) == "leaf" && span.parent_id == [0; 8]).count(), 1);
 }
 
+#[test]
+fn what_rayon_runs_is_a_child_of_who_asked_for_it() {
+    #[profiled]
+    fn item(n: usize) -> usize {
+        n
+    }
+    #[profiled]
+    fn joins() -> usize {
+        let (a, b) = rayon::join(in_current(|| item(1)), in_current(|| item(2)));
+        a + b
+    }
+    /// The closure of `rayon::scope` runs in the pool, so what it spawns is made before.
+    #[profiled]
+    fn scope() {
+        let work: Vec<_> = (0..8).map(|n| in_current(move || item(n))).collect();
+        rayon::scope(|scope| work.into_iter().for_each(|work| scope.spawn(|_| _ = work())));
+    }
+    #[profiled]
+    fn scope_in_place() {
+        rayon::in_place_scope(|scope| {
+            for n in 0..8 {
+                let work = in_current(move || item(n));
+                scope.spawn(|_| _ = work());
+            }
+        });
+    }
+    #[profiled]
+    fn iterates() -> usize {
+        let work: Vec<_> = (0..100).map(|n| in_current(move || item(n))).collect();
+        work.into_par_iter().map(|work| work()).sum()
+    }
+    let recording = Recording::all();
+    assert_eq!(joins(), 3);
+    scope();
+    scope_in_place();
+    assert_eq!(iterates(), 4950);
+    let spans = recording.spans();
+    for (parent, children) in [("joins", 2), ("scope", 8), ("scope_in_place", 8), ("iterates", 100)] {
+        let parent = one(&spans, parent);
+        let of = spans.iter().filter(|span| span.parent_id == parent.context.span_id);
+        assert_eq!(of.inspect(|child| assert_child(child, parent)).count(), children, "{}", parent.name);
+    }
+}
+
 fn remote(flags: u8) -> SpanContext {
     let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags:02x}");
     SpanContext::from_traceparent(&text).unwrap().with_tracestate("vendor=1")
@@ -452,7 +448,7 @@ fn what_a_remote_parent_did_not_sample_is_not_either() {
         }
     };
     assert_eq!(context, Some(remote(0)));
-    assert_eq!((recording.spans().len(), recording.calls("leaf")), (0, 2));
+    assert_eq!((recording.spans().len(), calls(&recording, "leaf")), (0, 2));
     leaf();
     assert_eq!(recording.spans().len(), 1);
     drop(recording);
@@ -482,7 +478,7 @@ fn a_trace_is_sampled_whole_or_not_at_all() {
     let low = |context: &SpanContext| u64::from_be_bytes(*context.trace_id.last_chunk().unwrap());
     assert!(contexts.iter().all(|context| context.is_valid()));
     assert!(contexts.iter().all(|context| context.is_sampled() == (low(context) >> 1 < 1 << 61)));
-    assert_eq!(recording.calls("leaf"), 4000);
+    assert_eq!(calls(&recording, "leaf"), 4000);
 }
 
 #[test]
@@ -499,7 +495,7 @@ fn an_asynchronous_trace_that_is_not_sampled_stays_one() {
     assert!(contexts.iter().all(|context| context.is_valid() && !context.is_sampled()));
     assert_ne!(contexts[0].trace_id, contexts[1].trace_id);
     assert!(recording.spans().is_empty());
-    assert_eq!((recording.calls("task"), recording.calls("leaf")), (2, 2));
+    assert_eq!((calls(&recording, "task"), calls(&recording, "leaf")), (2, 2));
 }
 
 #[test]
@@ -512,7 +508,7 @@ fn what_does_not_fit_is_counted() {
     assert_eq!(spans.len() as u64 + dropped, CALLS);
     leaf();
     assert_eq!(recording.spans().len(), 1);
-    assert_eq!(recording.calls("leaf"), CALLS + 1);
+    assert_eq!(calls(&recording, "leaf"), CALLS + 1);
 }
 
 #[test]
@@ -568,4 +564,107 @@ fn a_child_of_a_fork_tells_nothing_of_its_parent_and_has_ids_of_its_own() {
     assert!(statuses.iter().any(|status| *status != statuses[0]), "all children drew the same: {statuses:?}");
     assert_eq!(recording.spans().len(), 12);
     profiler.shutdown(std::time::Duration::from_secs(60)).into_result().unwrap();
+}
+
+#[profiled]
+fn annotated(n: u32) {
+    assert!(exporters::is_recording());
+    set_span_attribute("n", n);
+    set_span_attribute("n", i64::from(n) + 1);
+    leaf();
+    set_span_attribute("text", "x".repeat(5000));
+    add_span_event("half", [KeyValue::new("way", true)]);
+    update_span_name("annotated n");
+}
+
+#[test]
+fn a_program_says_more_of_the_span_that_runs() {
+    let recording = Recording::all();
+    set_span_attribute("nobody", "listens");
+    assert!(!exporters::is_recording());
+    annotated(6);
+    let spans = recording.spans();
+    let span = one(&spans, "annotated n");
+    assert_eq!(span.attributes.get("n"), Some(&Value::I64(7)));
+    assert_eq!(span.attributes.get_str("text").map(str::len), Some(4095));
+    assert_eq!(one(&spans, "leaf").attributes.get("n"), None);
+    let [event] = &*span.events else { panic!("{:?}", span.events) };
+    assert_eq!((&*event.name, event.attributes.get("way")), ("half", Some(&Value::Bool(true))));
+    assert!(span.start <= event.time && event.time <= span.end);
+    assert!(one(&spans, "leaf").end <= event.time);
+}
+
+#[profiled]
+async fn annotated_task() {
+    set_span_attribute("before", 1);
+    annotated(1);
+    pause().await;
+    set_span_attribute("after", 2);
+    in_current(async { set_span_attribute("elsewhere", 3) }).await;
+    with_remote_parent(None, || set_span_attribute("outside", 4));
+}
+
+#[test]
+fn what_is_said_in_a_task_is_of_its_own_span() {
+    let recording = Recording::all();
+    let (mut a, mut b) = (Box::pin(annotated_task()), Box::pin(annotated_task()));
+    assert!(poll(&mut a).is_pending() && poll(&mut b).is_pending());
+    set_span_attribute("between", 0);
+    assert!(poll(&mut b).is_ready() && poll(&mut a).is_ready());
+    let spans = recording.spans();
+    let tasks: Vec<_> = spans.iter().filter(|span| short(span) == "annotated_task").collect();
+    assert_eq!(tasks.len(), 2);
+    for task in tasks {
+        let own = ["after", "before", "between", "elsewhere", "n", "outside"];
+        let found: Vec<_> = own.into_iter().filter(|key| task.attributes.get(key).is_some()).collect();
+        assert_eq!(found, ["after", "before"]);
+        assert_eq!((task.dropped_attributes, task.dropped_events), (0, 0));
+    }
+}
+
+#[profiled]
+fn talkative() {
+    for n in 0..200 {
+        set_span_attribute(format!("key {n}"), n);
+        add_span_event("again", []);
+    }
+}
+
+#[profiled]
+fn boastful() {
+    for n in 0..64 {
+        set_span_attribute(format!("key {n}"), "x".repeat(4000));
+    }
+}
+
+#[test]
+fn what_is_said_is_bounded_and_the_rest_counted() {
+    let recording = Recording::all();
+    talkative();
+    let spans = recording.spans();
+    let span = one(&spans, "talkative");
+    assert_eq!((span.events.len(), span.dropped_events, span.dropped_attributes), (128, 72, 72));
+    // 16 MiB of all spans that wait.
+    (0..100).for_each(|_| boastful());
+    let spans = recording.spans();
+    let kept =
+        spans.iter().flat_map(|span| span.attributes.iter()).filter(|kv| kv.key.starts_with("key")).count();
+    let dropped: u32 = spans.iter().map(|span| span.dropped_attributes).sum();
+    assert_eq!(kept + dropped as usize, 6400);
+    assert!((4000..4200).contains(&kept), "{kept} kept");
+    // There is room again.
+    boastful();
+    assert_eq!(one(&recording.spans(), "boastful").dropped_attributes, 0);
+}
+
+#[test]
+fn nothing_is_said_of_a_trace_that_nobody_records() {
+    let recording = Recording::with(&Sampler::parent_based(Sampler::AlwaysOff));
+    #[profiled]
+    fn quiet() {
+        assert!(!exporters::is_recording());
+        set_span_attribute("n", 1);
+    }
+    quiet();
+    assert!(recording.spans().is_empty());
 }

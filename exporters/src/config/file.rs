@@ -2,10 +2,11 @@
 
 use super::{
     leg::{LegConfig, Sink},
+    sampler::SamplerConfig,
     variables::{self, Addresses},
 };
 use crate::{
-    Error, ErrorKind, KeyValue, Mapping, Result, Sampler, Settings,
+    KeepConfig, KeyValue, Mapping, Result, Sampler, Settings,
     backends::KINDS,
     duration,
     exporter::factory::Kinds,
@@ -31,65 +32,8 @@ pub(super) struct General {
     #[serde(deserialize_with = "duration::option::deserialize")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     series_idle_for: Option<Duration>,
-    /// Which traces are recorded: one of OpenTelemetry's samplers. None, if absent.
+    /// Which traces are recorded: one of OpenTelemetry's samplers, and what is kept besides.
     sampler: Option<SamplerConfig>,
-}
-
-/// Which traces are recorded.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-struct SamplerConfig {
-    /// `always_on`, `always_off`, `traceidratio`, or one of these behind `parentbased_`.
-    #[serde(rename = "type")]
-    kind: SamplerKind,
-    /// The share of all traces that are recorded, from 0 to 1. Default: 0.1.
-    ratio: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-enum SamplerKind {
-    AlwaysOn,
-    AlwaysOff,
-    #[serde(rename = "traceidratio")]
-    TraceIdRatio,
-    #[serde(rename = "parentbased_always_on")]
-    ParentBasedAlwaysOn,
-    #[serde(rename = "parentbased_always_off")]
-    ParentBasedAlwaysOff,
-    #[serde(rename = "parentbased_traceidratio")]
-    ParentBasedTraceIdRatio,
-}
-
-impl SamplerConfig {
-    fn sampler(&self) -> Result<Sampler> {
-        use SamplerKind::{
-            AlwaysOff, AlwaysOn, ParentBasedAlwaysOff, ParentBasedAlwaysOn, ParentBasedTraceIdRatio,
-            TraceIdRatio,
-        };
-        let wrong = |message| {
-            Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("setting", "sampler.ratio"))
-        };
-        let ratio = self.ratio.unwrap_or(0.1);
-        if !(0.0..=1.0).contains(&ratio) {
-            return wrong("this setting must be from 0 to 1");
-        }
-        if self.ratio.is_some() && !matches!(self.kind, TraceIdRatio | ParentBasedTraceIdRatio) {
-            return wrong(
-                "this sampler takes no ratio; leave it out, or use `traceidratio` or `parentbased_traceidratio`",
-            );
-        }
-        Ok(match self.kind {
-            AlwaysOn => Sampler::AlwaysOn,
-            AlwaysOff => Sampler::AlwaysOff,
-            TraceIdRatio => Sampler::TraceIdRatio(ratio),
-            ParentBasedAlwaysOn => Sampler::parent_based(Sampler::AlwaysOn),
-            ParentBasedAlwaysOff => Sampler::parent_based(Sampler::AlwaysOff),
-            ParentBasedTraceIdRatio => Sampler::parent_based(Sampler::TraceIdRatio(ratio)),
-        })
-    }
 }
 
 /// Who reports.
@@ -115,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) interval: Option<Duration>,
     pub(crate) series_idle_for: Option<Duration>,
     pub(crate) sampler: Option<Sampler>,
+    pub(crate) keep: Option<KeepConfig>,
     pub(crate) legs: Vec<(LegConfig, Mapping, Sink)>,
 }
 
@@ -151,7 +96,9 @@ impl Config {
         let scope = Scope::new(environment.clone(), "PROFILING");
         let general: General = Settings { node: general, path: String::new(), scope }.read()?;
         let sampler = general.sampler.as_ref().map(SamplerConfig::sampler).transpose();
-        let sampler = sampler.map_err(|error| error.placed("", sampler_origin.place()))?;
+        let keep = general.sampler.and_then(|sampler| sampler.keep);
+        let checked = keep.as_ref().map_or(Ok(()), KeepConfig::check);
+        let sampler = checked.and(sampler).map_err(|error| error.placed("", sampler_origin.place()))?;
         let addresses = Addresses::of(&entries);
         addresses.check(environment)?;
         let (mut legs, mut running, mut names) = (Vec::new(), Vec::new(), Names::of("exporter"));
@@ -188,6 +135,7 @@ impl Config {
             interval: general.interval,
             series_idle_for: general.series_idle_for,
             sampler,
+            keep,
             legs,
         })
     }

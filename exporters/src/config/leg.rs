@@ -1,11 +1,11 @@
 //! One entry of `exporters:`: the settings of a leg, and those of its exporter.
 
-use super::variables::prefix;
+use super::{sampler::SamplerKind, variables::prefix};
 #[cfg(feature = "prometheus")]
 use crate::prometheus::PrometheusExporter;
 use crate::{
     AnyExporter, BufferConfig, Error, ErrorKind, Exporter, LegOptions, Mapping, MonitorConfig, MonitorLayer,
-    ResilienceConfig, ResilienceLayer, Result, Settings, duration,
+    ResilienceConfig, ResilienceLayer, Result, Sampler, Settings, duration,
     exporter::factory::Kinds,
     mapping::{EntryConfig, FilterConfig},
     routes::settings::{config_of, exporter},
@@ -22,6 +22,8 @@ pub(super) const EITHER: &[&str] = &[
     "metrics_mapping",
     "custom_metrics",
     "filter",
+    "trace_sampler",
+    "trace_sample_rate",
 ];
 
 /// How one exporter is fed: an entry of `exporters:` but for its `config:`.
@@ -52,6 +54,11 @@ pub(crate) struct LegConfig {
     labels: BTreeMap<String, String>,
     /// Which metrics are sent, by the names they are sent by.
     filter: FilterConfig,
+    /// Which traces it is sent, of those that are recorded: one of OpenTelemetry's samplers. By the trace's identity alone; behind
+    /// `parentbased_`, a sampler means the same. All, if absent.
+    trace_sampler: Option<SamplerKind>,
+    /// The share of all traces that it is sent, from 0 to 1. All, if absent.
+    trace_sample_rate: Option<f64>,
     /// What is done about a backend that fails; nothing but repeating, if absent.
     resilience: Option<ResilienceConfig>,
     /// Whether and how it is watched.
@@ -70,6 +77,8 @@ impl Default for LegConfig {
             metrics_mapping: BTreeMap::new(),
             labels: BTreeMap::new(),
             filter: FilterConfig::default(),
+            trace_sampler: None,
+            trace_sample_rate: None,
             resilience: None,
             monitor: None,
         }
@@ -110,9 +119,18 @@ impl LegConfig {
             name: name.clone(),
             batch_size: Some(*batch_size),
             buffer: buffer.clone().with_flush_interval(interval),
+            trace_sampler: self.trace_sampler()?,
             monitor: monitor.clone().map(MonitorLayer::new).transpose()?,
             ..LegOptions::default()
         })
+    }
+
+    fn trace_sampler(&self) -> Result<Option<Sampler>> {
+        let kind = match (self.trace_sampler, self.trace_sample_rate) {
+            (None, None) => return Ok(None),
+            (kind, _) => kind.unwrap_or(SamplerKind::TraceIdRatio),
+        };
+        kind.sampler(self.trace_sample_rate).map(Some)
     }
 
     /// The mapping.
@@ -188,6 +206,9 @@ impl LegConfig {
         }
         if let Err(error) = leg.buffer.check() {
             return Err(error.placed(&format!("{path}.buffer"), origin_of("buffer").place()));
+        }
+        if let Err(error) = leg.trace_sampler() {
+            return Err(placed(error, "trace_sample_rate", origin_of("trace_sample_rate")));
         }
         if kind == "conditional" && !leg.metrics_mapping.is_empty() {
             let message =

@@ -6,6 +6,7 @@ pub mod fuzz;
 mod leg;
 #[cfg(feature = "yaml")]
 mod load;
+mod sampler;
 #[cfg(feature = "schema")]
 mod schema;
 #[cfg(test)]

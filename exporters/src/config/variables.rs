@@ -17,6 +17,20 @@ pub(super) fn prefix(name: &str) -> String {
     format!("PROFILING_{}_", variable_name(name))
 }
 
+/// OpenTelemetry's variables that say where a receiver is, and so that there is one.
+const RECEIVERS: [&str; 3] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+];
+
+/// Whether OpenTelemetry's own variables ask for its exporter.
+fn asks_for_otlp(environment: &Environment) -> bool {
+    let is_wanted = |variable| environment.lists(variable, "otlp").unwrap_or(true);
+    RECEIVERS.iter().any(|variable| environment.get(variable).is_some())
+        && (is_wanted("OTEL_TRACES_EXPORTER") || is_wanted("OTEL_METRICS_EXPORTER"))
+}
+
 /// The kinds that variables are about: of two that one could be about, the one with the longer name.
 pub(super) fn kinds_of_variables<'k>(environment: &Environment, kinds: &[&'k str]) -> Vec<&'k str> {
     let kind_of = |variable: &str| {
@@ -24,6 +38,14 @@ pub(super) fn kinds_of_variables<'k>(environment: &Environment, kinds: &[&'k str
         about.max_by_key(|kind| kind.len()).copied()
     };
     let mut found: Vec<_> = environment.names("PROFILING_").filter_map(kind_of).collect();
+    if asks_for_otlp(environment) {
+        match kinds.iter().find(|kind| **kind == "opentelemetry") {
+            Some(kind) => found.push(kind),
+            None => tell!(
+                "a receiver of OTLP is named by a variable; it needs the feature `opentelemetry` of `exporters`"
+            ),
+        }
+    }
     found.sort_unstable();
     found.dedup();
     found

@@ -88,6 +88,8 @@ pub struct Capability {
     pub metrics: bool,
     /// Whether it takes spans.
     pub spans: bool,
+    /// Whether calls of some traces are recorded as spans for it where nobody says which: by [`Sampler::default`](crate::Sampler).
+    pub traces: bool,
     /// The most items it takes at once; `None` for no limit.
     pub max_items: Option<usize>,
     /// The most bytes it sends at once, before compression; `None` for no limit.
@@ -108,7 +110,22 @@ impl Capability {
     pub const ALL: Self = Self::of(true, true);
 
     const fn of(metrics: bool, spans: bool) -> Self {
-        Self { metrics, spans, max_items: None, max_bytes: None, dead_letters: false, mapping: None }
+        Self {
+            metrics,
+            spans,
+            traces: false,
+            max_items: None,
+            max_bytes: None,
+            dead_letters: false,
+            mapping: None,
+        }
+    }
+
+    /// Has [`traces`](Self::traces) recorded for it.
+    #[must_use]
+    pub const fn with_traces(mut self) -> Self {
+        self.traces = true;
+        self
     }
 
     /// Limits a batch to `items`.

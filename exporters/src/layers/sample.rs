@@ -1,7 +1,7 @@
 //! `SampleLayer`: of so many traces, some are kept, and whole.
 
 use super::{forward, select::Selected};
-use crate::{AnyExporter, Batch, DropReason, Error, ErrorKind, Exporter, Layer, Receipt, Result, Span};
+use crate::{AnyExporter, Batch, DropReason, Error, ErrorKind, Exporter, Layer, Receipt, Result, Sampler};
 
 /// Keeps the spans of some traces, by OpenTelemetry's `traceidratio`: whoever decides so, for the same ratio or a smaller one,
 /// keeps the same traces or fewer of them. The other spans are dropped as [`DropReason::Sampled`]. Metrics are exact, and
@@ -9,11 +9,9 @@ use crate::{AnyExporter, Batch, DropReason, Error, ErrorKind, Exporter, Layer, R
 ///
 /// The ratio is that of all traces, not of those that arrive here: after a sampler with a ratio of 0.1, a layer with 0.5 leaves
 /// out nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct SampleLayer {
-    /// Of the 2^63 numbers that a trace has, those below it are kept.
-    below: u64,
-}
+/// What was exported whatever the profiler's sampler said, since it [matters](crate::KeepConfig), is kept, unless the ratio is 0.
+#[derive(Clone, Debug)]
+pub struct SampleLayer(Sampler);
 
 impl SampleLayer {
     /// Keeps this share of all traces, from 0 to 1: `1.0 / 20.0` for one in twenty.
@@ -22,34 +20,29 @@ impl SampleLayer {
     /// [`ConfigInvalid`](ErrorKind::ConfigInvalid) for anything else.
     pub fn new(ratio: f64) -> Result<Self> {
         match ratio {
-            0.0..=1.0 => Ok(Self { below: (ratio * (1u64 << 63) as f64) as u64 }),
+            0.0..=1.0 => Ok(Self(Sampler::TraceIdRatio(ratio))),
             _ => Err(Error::new(ErrorKind::ConfigInvalid, "the ratio of a sample must be from 0 to 1")),
         }
-    }
-
-    /// By 63 of the last 64 bits of the trace's identity, as OpenTelemetry's SDKs for Go and Rust have it.
-    fn keeps(self, span: &Span) -> bool {
-        (u128::from_be_bytes(span.context.trace_id) as u64) >> 1 < self.below
     }
 }
 
 impl Layer for SampleLayer {
     fn layer(&self, inner: AnyExporter) -> AnyExporter {
-        AnyExporter::new(Sample { inner, layer: *self })
+        AnyExporter::new(Sample { inner, sampler: self.0.clone() })
     }
 }
 
 #[derive(Debug)]
 struct Sample {
     inner: AnyExporter,
-    layer: SampleLayer,
+    sampler: Sampler,
 }
 
 impl Exporter for Sample {
     forward!(info, capability, health, flush, shutdown);
 
     async fn export(&self, batch: Batch) -> Result<Receipt> {
-        let select = |spans| Selected::spans(&batch, spans, |span| self.layer.keeps(span));
+        let select = |spans| Selected::spans(&batch, spans, |span| self.sampler.takes(span));
         match batch.spans().and_then(select) {
             Some(selected) => selected.export(&self.inner, DropReason::Sampled).await,
             None => self.inner.export(batch).await,
@@ -61,7 +54,7 @@ impl Exporter for Sample {
 mod tests {
     use super::*;
     use crate::{
-        MemoryExporter,
+        MemoryExporter, Span,
         layers::script::{batch, batch_of, paused},
         model::sample::{span, spans},
     };
@@ -79,7 +72,7 @@ mod tests {
         ] {
             let layer = SampleLayer::new(ratio).unwrap();
             for high in [0, u128::from(u64::MAX) << 64] {
-                assert_eq!(layer.keeps(&span(high | u128::from(low))), kept, "{ratio} {low:x}");
+                assert_eq!(layer.0.takes(&span(high | u128::from(low))), kept, "{ratio} {low:x}");
             }
         }
         for wrong in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
@@ -92,10 +85,10 @@ mod tests {
         let random = RandomState::new();
         let spans: Vec<Span> = (0..10_000_u64).map(|n| span(u128::from(random.hash_one(n)))).collect();
         let [tenth, half] = [0.1, 0.5].map(|ratio| SampleLayer::new(ratio).unwrap());
-        let kept = |layer: SampleLayer| spans.iter().filter(|span| layer.keeps(span)).count();
+        let kept = |layer: &SampleLayer| spans.iter().filter(|span| layer.0.takes(span)).count();
         // Six standard deviations: not in a thousand million runs.
-        assert!(kept(tenth).abs_diff(1000) < 180 && kept(half).abs_diff(5000) < 300);
-        assert!(spans.iter().all(|span| half.keeps(span) || !tenth.keeps(span)));
+        assert!(kept(&tenth).abs_diff(1000) < 180 && kept(&half).abs_diff(5000) < 300);
+        assert!(spans.iter().all(|span| half.0.takes(span) || !tenth.0.takes(span)));
     }
 
     #[test]

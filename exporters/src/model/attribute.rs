@@ -20,6 +20,13 @@ pub enum Value {
     Array(Arc<[Value]>),
 }
 
+impl Value {
+    /// Whether it stands for no value at all: see [`AttributeValue`](crate::AttributeValue).
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::String(text) if text.is_empty())
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

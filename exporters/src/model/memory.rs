@@ -31,7 +31,7 @@ fn vec<T>(items: &Vec<T>, of: impl Fn(&T) -> usize) -> usize {
 }
 
 #[expect(clippy::ptr_arg, reason = "whether it is owned is the question")]
-fn text(text: &Cow<'static, str>) -> usize {
+pub(crate) fn text(text: &Cow<'static, str>) -> usize {
     match text {
         Cow::Borrowed(_) => 0,
         Cow::Owned(text) => text.capacity(),
@@ -97,7 +97,7 @@ impl Attributes {
 }
 
 impl Value {
-    fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         match self {
             Self::String(string) => text(string),
             Self::Array(array) => COUNTERS + list(array, Self::memory),

@@ -5,7 +5,7 @@ mod batch;
 #[cfg(feature = "file")]
 mod exact;
 mod histogram;
-mod memory;
+pub(crate) mod memory;
 mod merge;
 mod metric;
 mod profile_metrics;

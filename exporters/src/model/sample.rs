@@ -64,7 +64,7 @@ pub(crate) fn span(trace_id: u128) -> Span {
     let start = SystemTime::UNIX_EPOCH;
     let trace_id = trace_id.to_be_bytes();
     Span {
-        context: SpanContext { trace_id, span_id: [1; 8], ..SpanContext::default() },
+        context: SpanContext { trace_id, span_id: [1; 8], flags: 1, ..SpanContext::default() },
         parent_id: [0; 8],
         parent_is_remote: false,
         name: "charge".into(),

@@ -4,9 +4,9 @@ use super::{LegOptions, Profiler, current, exit, runtime::Runtime};
 #[cfg(feature = "prometheus")]
 use crate::prometheus::{PrometheusConfig, PrometheusExporter};
 use crate::{
-    AnyExporter, Error, ErrorKind, Exporter, KeyValue, Resource, Result, Sampler,
+    AnyExporter, Error, ErrorKind, Exporter, KeepConfig, KeyValue, Resource, Result, Sampler,
     config::{Config, Sink},
-    foreign::tell,
+    foreign::{say, tell},
     record,
     record::snapshot::IDLE,
     settings::{Environment, Names},
@@ -45,6 +45,7 @@ pub struct Builder {
     /// Nobody asked for anything in particular.
     pub(super) embedded: bool,
     sampler: Option<Sampler>,
+    pub(super) keep: Option<KeepConfig>,
     /// What comes after the environment.
     base_sampler: Option<Sampler>,
     enabled: bool,
@@ -67,6 +68,7 @@ impl Builder {
             prometheus: None,
             embedded: false,
             sampler: None,
+            keep: None,
             base_sampler: None,
             enabled: !disabled.as_ref().is_ok_and(|disabled| *disabled),
             problem: disabled.err(),
@@ -113,11 +115,12 @@ impl Builder {
     /// `environment` is what `config` was read with.
     #[cfg_attr(not(feature = "prometheus"), expect(unused_variables))]
     fn apply(self, config: Config, environment: &Environment) -> Result<Self> {
-        let Config { attributes, interval, series_idle_for, sampler, legs } = config;
+        let Config { attributes, interval, series_idle_for, sampler, keep, legs } = config;
         let mut builder = self.interval(interval.unwrap_or(INTERVAL));
         builder.base = attributes;
         builder.idle = series_idle_for.unwrap_or(IDLE);
         builder.base_sampler = sampler;
+        builder.keep = keep;
         builder.embedded = legs.is_empty();
         for (leg, mapping, sink) in legs {
             match sink {
@@ -150,10 +153,16 @@ impl Builder {
         self
     }
 
-    /// Has sampled calls recorded as spans, too, and says which. It comes before `OTEL_TRACES_SAMPLER`, and that before
-    /// `sampler:` in a file; where none of them says, there are no spans.
+    /// Says which traces are sampled, the calls of which are recorded as spans, too. It comes before `OTEL_TRACES_SAMPLER`, and that
+    /// before `sampler:` in a file; where none of them says, it is [`Sampler::default`] if an exporter takes spans, and else none are.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = Some(sampler);
+        self
+    }
+
+    /// Has traces exported that failed or were slow, whatever the sampler decided. A wrong setting is told by [`start`](Self::start).
+    pub fn keep(mut self, config: KeepConfig) -> Self {
+        self.keep = Some(config);
         self
     }
 
@@ -220,20 +229,23 @@ impl Builder {
         let (base, attributes) = (std::mem::take(&mut self.base), std::mem::take(&mut self.attributes));
         let resource = Arc::new(Resource::layered(base, attributes));
         let sampler = self.sampler.take().or_else(Sampler::from_env).or(self.base_sampler.take());
-        record::trace(sampler.as_ref());
+        let keep = self.keep.is_some();
         record::start();
         let (runtime, missed) = Runtime::start(self, resource).inspect_err(|_| record::stop())?;
+        let sampler = sampler.or_else(|| runtime.has_traces().then(Sampler::default));
+        record::trace(sampler.as_ref(), keep);
         *current = Some(runtime.clone());
         // A subscriber of the program's may ask for the profiler.
         drop(current);
         if let Some(error) = missed {
             tell!(%error, "going on without a scrape endpoint");
-            exit::say(&format!("{error}; going on without it"));
+            say(&format!("{error}; going on without it"));
         }
         Ok(Profiler(Some(runtime)))
     }
 
     fn check(&self) -> Result<()> {
+        self.keep.as_ref().map_or(Ok(()), KeepConfig::check)?;
         let mut names = Names::of("exporter");
         for (_, name, options) in &self.exporters {
             options.check().map_err(|error| error.with_context("exporter", name))?;

@@ -1,7 +1,7 @@
 //! The end of the program: what was recorded still goes out, within a bounded time, also when nobody kept the handle.
 
 use super::{current, report};
-use crate::{foreign::quietly, record::fork};
+use crate::record::fork;
 use std::{
     io::{self, IsTerminal, Write},
     panic::catch_unwind,
@@ -51,9 +51,4 @@ extern "C" fn at_exit() {
             let _report = runtime.shutdown(Instant::now() + DEADLINE);
         }
     });
-}
-
-/// A line on standard error.
-pub(super) fn say(line: &str) {
-    let _ = quietly(|| eprintln!("exporters: {line}"));
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     AnyExporter, Capability, Deadline, DropReason, Error, ErrorKind, Exporter, Health, MonitorLayer,
-    ProfileMetrics, Signal, Spans,
+    ProfileMetrics, Sampler, Signal, Spans,
     foreign::{caught, quietly},
     mapping::Mapper,
     model::Absorbed,
@@ -66,12 +66,14 @@ struct Work {
 struct Takes {
     metrics: bool,
     spans: bool,
+    /// Whether it has spans recorded where nobody says which.
+    traces: bool,
 }
 
 impl Takes {
     fn of(exporter: &AnyExporter) -> Self {
-        let Capability { metrics, spans, .. } = quietly(|| exporter.capability()).unwrap_or_default();
-        Self { metrics: metrics || !spans, spans }
+        let Capability { metrics, spans, traces, .. } = quietly(|| exporter.capability()).unwrap_or_default();
+        Self { metrics: metrics || !spans, spans, traces: spans && traces }
     }
 }
 
@@ -128,6 +130,17 @@ impl Leg {
         let (wake, mapper, deadline) = (Notify::new(), OnceLock::new(), Deadline::open());
         let (name, work, takes) = (name.into(), Mutex::new(work), Takes::of(&exporter));
         Self { exporter, name, instance, work, wake, spool: None, takes, deadline, mapper }
+    }
+
+    /// Whether it has spans recorded where nobody says which.
+    pub(super) fn has_traces(&self) -> bool {
+        self.takes.traces
+    }
+
+    /// Which traces it takes, of those whose spans are recorded: as [`Sampler::bound`] has it.
+    pub(super) fn trace_bound(&self) -> u64 {
+        let bound = self.work().options.trace_sampler.as_ref().map_or(u64::MAX, Sampler::bound);
+        if self.takes.spans { bound } else { 0 }
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -219,8 +232,14 @@ impl Leg {
         let missed = usize::try_from(missed).unwrap_or(usize::MAX);
         work.ledger.accept(spans.len() + missed);
         work.ledger.give_up(missed, DropReason::Overflow);
-        if !spans.is_empty() {
-            work.buffer.push(Signal::Spans(spans.clone()));
+        let mut taken = spans.clone();
+        if let Some(sampler) = &work.options.trace_sampler {
+            let sampled = spans.spans.iter().filter(|span| sampler.takes(span));
+            taken = Arc::new(spans.with(sampled.cloned().collect()));
+            work.ledger.give_up(spans.len() - taken.len(), DropReason::Sampled);
+        }
+        if !taken.is_empty() {
+            work.buffer.push(Signal::Spans(taken));
         }
         work.make_room();
         self.spool.iter().for_each(Spooling::begin);

@@ -24,7 +24,7 @@ pub use options::{LegOptions, LegPatch};
 pub use report::{Report, report};
 pub use test_profiler::{TestProfiler, test};
 
-use crate::{Error, ProfileMetrics, Result};
+use crate::{Error, KeepStats, ProfileMetrics, Result};
 use runtime::Runtime;
 use std::{
     net::SocketAddr,
@@ -77,6 +77,8 @@ pub struct Profiler(Option<Arc<Runtime>>);
 /// | `PROFILING_PROMETHEUS_ALLOW_REMOTE` | `true`: it may be one that other machines can reach |
 /// | `OTEL_EXPORTER_PROMETHEUS_HOST`, `OTEL_EXPORTER_PROMETHEUS_PORT` | the same address in two parts |
 /// | `PROFILING_INTERVAL` | how long an interval is, for example `10s` |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | where an OTLP receiver is, to which metrics and traces are sent; with the specification's others; feature `opentelemetry` |
+/// | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | which traces are sampled, for example `parentbased_traceidratio` and `0.1` |
 /// | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | who reports |
 ///
 /// Without any of them it serves `http://127.0.0.1:9464/metrics`, and, where standard error is a terminal, prints a
@@ -140,6 +142,11 @@ impl Profiler {
     /// the child of a fork.
     pub fn leg(&self, name: &str) -> Option<LegHandle> {
         self.0.as_ref()?.leg(name).map(LegHandle)
+    }
+
+    /// What became of the spans of traces that the sampler left out, if [`Builder::keep`] has some of them kept.
+    pub fn keep_stats(&self) -> KeepStats {
+        self.0.as_ref().map(|runtime| runtime.keep_stats()).unwrap_or_default()
     }
 
     /// Changes settings of the exporter called `leg`, from its next batch on.

@@ -1,7 +1,7 @@
 //! The settings of a leg, and the change of them while it runs.
 
 use super::BufferConfig;
-use crate::{Error, ErrorKind, Mapping, MonitorLayer, Result};
+use crate::{Error, ErrorKind, Mapping, MonitorLayer, Result, Sampler};
 use serde::Deserialize;
 
 /// How an exporter is sent what was recorded.
@@ -26,6 +26,10 @@ pub struct LegOptions {
     /// Which metrics it is sent, and under which names. Default: those that its [`Capability`](crate::Capability) asks for, which
     /// also holds where only labels or globs are given.
     pub mapping: Option<Mapping>,
+    /// Which traces it is sent, of those that the profiler's [`Sampler`] has recorded; by their identity, so that whoever takes a
+    /// larger share takes these, too. What [`Builder::keep`](crate::Builder::keep) kept comes in any case, but for
+    /// [`Sampler::AlwaysOff`]. Default: all.
+    pub trace_sampler: Option<Sampler>,
     /// What watches it, outside all of its layers; [`LegHandle::monitor`](crate::LegHandle::monitor) gives it back. Default: nothing.
     pub monitor: Option<MonitorLayer>,
 }
@@ -54,6 +58,13 @@ impl LegOptions {
     #[must_use]
     pub fn with_mapping(mut self, mapping: Mapping) -> Self {
         self.mapping = Some(mapping);
+        self
+    }
+
+    /// Sets the [`trace_sampler`](Self::trace_sampler).
+    #[must_use]
+    pub fn with_trace_sampler(mut self, sampler: Sampler) -> Self {
+        self.trace_sampler = Some(sampler);
         self
     }
 

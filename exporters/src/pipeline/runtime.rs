@@ -2,7 +2,7 @@
 
 use super::{Builder, Ledger, LegPatch, LegReport, ShutdownReport, after, exit, leg::Leg, request::Done};
 use crate::{
-    Error, ErrorKind, ProfileMetrics, Resource, Result, Spans, clock,
+    Error, ErrorKind, KeepStats, ProfileMetrics, Resource, Result, Spans, clock,
     record::{
         self, histogram,
         snapshot::{Collector, Whose},
@@ -45,6 +45,7 @@ impl Runtime {
         let from_now = STARTED.swap(true, Relaxed) || record::fork::is_child();
         let mut collector = Collector::new(resource, Whose::All, from_now);
         collector.set_idle(builder.idle);
+        builder.keep.into_iter().for_each(|keep| collector.keep_spans(keep));
         let instance = u128::from(RandomState::new().hash_one(std::process::id())) << 64
             | u128::from(RandomState::new().hash_one(clock::now()));
         let legs: Vec<_> = builder
@@ -58,6 +59,7 @@ impl Runtime {
             })
             .collect::<Result<_>>()?;
 
+        collector.set_exemplars(legs.iter().map(|leg| leg.trace_bound()).max().unwrap_or(0));
         #[cfg_attr(not(feature = "prometheus"), expect(unused_mut))]
         let mut missed = None;
         #[cfg(feature = "prometheus")]
@@ -110,7 +112,9 @@ impl Runtime {
 
     /// Runs `task` on a thread and a tokio runtime of its own, until exporting stops.
     fn spawn(&self, name: &str, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_thread)?;
+        // What blocks has threads of its own.
+        let mut tokio = tokio::runtime::Builder::new_current_thread();
+        let tokio = tokio.enable_all().on_thread_start(record::serve).build().map_err(no_thread)?;
         let mut stop = self.stop_exporting.subscribe();
         spawn(name, move || {
             tokio.block_on(async {
@@ -216,6 +220,18 @@ impl Runtime {
         self.collector().peek_at_all()
     }
 
+    /// Whether an exporter has spans recorded where nobody says which.
+    pub(super) fn has_traces(&self) -> bool {
+        self.legs.iter().any(|leg| leg.has_traces())
+    }
+
+    pub(super) fn keep_stats(&self) -> KeepStats {
+        if self.abandoned.load(Relaxed) {
+            return KeepStats::default();
+        }
+        self.collector().keep_stats()
+    }
+
     pub(super) fn listening(&self) -> Option<SocketAddr> {
         self.listening
     }
@@ -295,7 +311,11 @@ fn next_drain(due: Instant, interval: Duration, began: Instant, ended: Instant) 
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(no_thread)
+    let serve = move || {
+        record::serve();
+        run();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(serve).map(drop).map_err(no_thread)
 }
 
 fn no_thread(error: io::Error) -> Error {

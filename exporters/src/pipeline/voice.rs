@@ -1,9 +1,8 @@
 //! What an exporter's trouble is told like: at once when it begins, at most once a minute while it lasts, and when it is over.
 
-use super::exit;
 use crate::{
     Error, ErrorKind,
-    foreign::{quietly, tell},
+    foreign::{self, is_heard, tell},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -81,10 +80,9 @@ fn cure(kind: ErrorKind) -> &'static str {
 
 /// To the program's subscriber; where nobody listens, on standard error.
 fn say(exporter: &str, line: &str) {
-    let heard = quietly(|| tracing::enabled!(target: "exporters", tracing::Level::WARN)).unwrap_or(true);
-    match heard {
+    match is_heard!(tracing::Level::WARN) {
         true => tell!(exporter, "{line}"),
-        false => exit::say(&format!("{exporter}: {line}")),
+        false => foreign::say(&format!("{exporter}: {line}")),
     }
 }
 

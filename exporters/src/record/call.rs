@@ -1,5 +1,7 @@
 //! One sync call: from [`Site::enter`] to the end of its guard. This is the path that every profiled function pays for.
 
+mod traced;
+
 use super::{
     FAST, FAST_TRACED, MODE, OFF,
     alloc::{self, Mark, Tally, uncounted},
@@ -7,7 +9,7 @@ use super::{
     keyed::{self, ValueRef},
     series::late,
     shard::{Cause, Extra, Shard},
-    site::{Owner, Site, State, nowhere},
+    site::{Owner, Site, nowhere},
     slots, spans,
     thread::{self, Attached},
 };
@@ -19,6 +21,7 @@ use std::{
     ptr,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
+use traced::{begin_traced, begin_untimed};
 
 thread_local! {
     /// Ticks that the running call's profiled callees took; with [`UNSAMPLED`].
@@ -27,6 +30,12 @@ thread_local! {
 
 /// Of [`CALLEES`]: the thread is in a trace that is not recorded. What is subtracted from a time takes it along: see `Shard::read`.
 pub(super) const UNSAMPLED: u64 = 1 << 63;
+
+/// Of [`CALLEES`]: nothing that saved them runs within the detached call that was entered last. Whoever saves takes it away.
+pub(super) const ENTERED: u64 = 1 << 62;
+
+/// What of [`CALLEES`] is no time.
+pub(super) const FLAGS: u64 = UNSAMPLED | ENTERED;
 
 /// Bits of [`Call::shard`] that the alignment leaves free.
 mod tag {
@@ -149,61 +158,6 @@ const OFF_CALL: *const Shard = ptr::without_provenance(tag::OFF);
 /// A call that has begun, but for its start: the shard with its tags, and [`CALLEES`] of the caller.
 type Entered = (*const Shard, u64);
 
-/// Begins a call on the fast path that has a span, or might have one.
-#[inline(always)]
-fn begin_traced<const ONE_IN: u32>(site: &'static Site, state: &State, shard: &Shard) -> Entered {
-    shard.start();
-    let outer = CALLEES.get();
-    let timed = ONE_IN == 1 || due(shard, ONE_IN);
-    // What happens in a trace that is not recorded is not either.
-    if outer & UNSAMPLED != 0 || !state.has_spans() {
-        return match timed {
-            true => {
-                CALLEES.set(outer & UNSAMPLED);
-                (shard, outer)
-            }
-            false => (tagged(shard, tag::UNTIMED), outer),
-        };
-    }
-    let sampled = spans::decide();
-    if !timed {
-        return begin_untimed(site, shard, outer, sampled, clock::counter);
-    }
-    if sampled {
-        return begin_sampled(site, shard, outer);
-    }
-    CALLEES.set(UNSAMPLED);
-    (shard, outer)
-}
-
-/// Begins a call that has a span. Apart, and called last, so that one that has none saves no registers.
-#[inline(never)]
-fn begin_sampled(site: &'static Site, shard: &Shard, outer: u64) -> Entered {
-    spans::begin(site);
-    CALLEES.set(0);
-    (tagged(shard, tag::SPAN), outer)
-}
-
-/// The same for a call whose duration is not asked for: no other call need know it, but its span must.
-#[cold]
-#[inline(never)]
-fn begin_untimed(
-    site: &'static Site,
-    shard: &Shard,
-    outer: u64,
-    sampled: bool,
-    now: impl Fn() -> u64,
-) -> Entered {
-    if sampled {
-        spans::begin(site);
-        spans::note_start(now());
-    } else {
-        CALLEES.set(outer | UNSAMPLED);
-        spans::begin_unsampled(site);
-    }
-    (tagged(shard, tag::UNTIMED | tag::SPAN), outer)
-}
-
 #[inline(always)]
 fn tagged(shard: &Shard, tag: usize) -> *const Shard {
     ptr::from_ref(shard).map_addr(|addr| addr | tag)
@@ -265,8 +219,11 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
         })
     });
     let Ok(Some(depth)) = pushed else { return (tagged(tag::SLOW | tag::UNFRAMED), 0) };
+    let has_frame = sampled || outer & ENTERED != 0 && is_traced(mode);
     if sampled {
         spans::begin(site);
+    } else if has_frame {
+        spans::begin_unsampled(site);
     }
     CALLEES.set(outer & UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
     let allocated = Mark::begin();
@@ -277,7 +234,7 @@ fn begin_slowest<const ONE_IN: u32>(site: &'static Site, attached: Attached) -> 
             *frame = Frame { start: clock::now(), outer, allocated };
         }
     });
-    (tagged(tag::SLOW | if sampled { tag::SPAN } else { 0 }), outer)
+    (tagged(tag::SLOW | if has_frame { tag::SPAN } else { 0 }), outer)
 }
 
 /// Begins it as on the fast path.

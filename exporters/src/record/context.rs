@@ -29,7 +29,7 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 /// Something is current for as long as this lives.
-struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     before: Before,
     /// Of whom `current` borrows.
     _context: PhantomData<&'a Context>,
@@ -54,7 +54,7 @@ impl Context {
     }
 
     /// What happens in another process' span; without one, or in one that is none, nothing is current.
-    fn remote(parent: Option<SpanContext>) -> Self {
+    pub(crate) fn remote(parent: Option<SpanContext>) -> Self {
         let Some(parent) = parent.filter(SpanContext::is_valid) else {
             return Self { current: Current::NONE, state: None, unsampled: false };
         };
@@ -67,18 +67,18 @@ impl Context {
             flags: parent.flags,
             remote: true,
         };
-        let unsampled = !sampler::follows(current.trace[1], parent.is_sampled());
+        let unsampled = !sampler::follows(current.trace[1], parent.is_sampled()) && !sampler::keeps();
         let state = (!parent.trace_state.is_empty()).then(|| Arc::new(parent.trace_state.into_owned()));
         Self { current, state, unsampled }
     }
 
-    fn enter(&self) -> Scope<'_> {
+    pub(crate) fn enter(&self) -> Scope<'_> {
         let state = self.state.as_ref().map_or(ptr::null(), Arc::as_ptr);
-        let before = spans::replace(Current { state, ..self.current }, self.unsampled);
+        let before = spans::adopt(Current { state, ..self.current }, self.unsampled);
         Scope { before, _context: PhantomData }
     }
 
-    fn into_span_context(self) -> Option<SpanContext> {
+    pub(super) fn into_span_context(self) -> Option<SpanContext> {
         let Current { trace: [high, low], span, flags, .. } = self.current;
         (span != 0).then(|| SpanContext {
             trace_id: trace_id([high, low]),
@@ -110,7 +110,9 @@ pub fn current_span() -> Option<SpanContext> {
 /// Has a future or a closure run in the span that is current now, wherever and whenever it runs: on another thread, in a task
 /// of its own. Gives a future, or a closure.
 ///
-/// Without it what a new thread or task does is in a trace of its own. A closure is boxed, and may be sent.
+/// Without it what a new thread or task does is in a trace of its own. A closure is boxed, and may be sent. It is made where the span
+/// is current: what rayon runs in its pool, the closures of `map` and `scope` too, is there already, so make them before
+/// (`rayon::join(in_current(a), in_current(b))`, or a `Vec` of them to iterate over).
 ///
 /// ```
 /// # use exporters::{in_current, profiled};

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     clock,
     model::{
-        Attributes, Buckets, Data, Descriptor, Ended, ExponentialHistogram, KeyValue, Metric, Number, Point,
-        Scope, Series, Sum, bound,
+        Attributes, Buckets, Data, Descriptor, Ended, Exemplar, ExponentialHistogram, KeyValue, Metric,
+        Number, Point, Scope, Series, Sum, bound,
     },
 };
 use std::{collections::HashMap, ptr, sync::Arc, time::SystemTime};
@@ -171,7 +171,7 @@ impl Labels {
                     key: (*key).into(),
                     value: Clone::clone(value),
                 };
-                spec.keys.iter().zip(values).map(pair).collect()
+                spec.keys.iter().zip(values).filter(|(_, value)| !value.is_absent()).map(pair).collect()
             }
         };
         let place = [KeyValue::new("function", function.to_string()), KeyValue::new("module", spec.module)];
@@ -228,6 +228,7 @@ pub(crate) fn push(
     state: &State,
     total: &Totals,
     change: &Totals,
+    exemplars: Vec<Exemplar>,
 ) {
     let seconds = |ticks: u64, weight: u64| {
         let ticks = if (ticks as i64) < 0 { 0 } else { ticks };
@@ -257,7 +258,7 @@ pub(crate) fn push(
         series: plain.clone(),
         total: distribution(total, total.peak, state.one_in()),
         change: distribution(change, change.max, state.one_in()),
-        exemplars: Vec::new(),
+        exemplars,
     });
     // What was timed stands for what was not.
     let weight = state.one_in();

@@ -41,6 +41,8 @@ pub(crate) fn install(hooks: Hooks) {
 /// Every lock of the recorder, so that none is held by a thread that the child does not have.
 struct Held {
     _others: Option<Box<dyn Any>>,
+    #[cfg(feature = "tracing-layer")]
+    _sites: super::tracing_layer::SitesGuard,
     _users: MutexGuard<'static, usize>,
     _reading: MutexGuard<'static, ()>,
     _lending: MutexGuard<'static, ()>,
@@ -56,6 +58,8 @@ thread_local! {
 extern "C" fn before() {
     let held = Held {
         _others: HOOKS.get().map(|hooks| (hooks.lock)()),
+        #[cfg(feature = "tracing-layer")]
+        _sites: super::tracing_layer::sites(),
         _users: USERS.lock().unwrap_or_else(PoisonError::into_inner),
         _reading: snapshot::reading(),
         _lending: series::lending(),

@@ -164,6 +164,23 @@ impl<H: How, J, F> Profiled<H, J, F> {
         Self { site, key, start, busy, callees, allocated, allocations, state, span, how, judge, future }
     }
 
+    /// Begins the call, unless it has begun, and runs `work`, which may make the future, as if it were polled.
+    #[cfg(feature = "tower")]
+    pub(crate) fn within(&mut self, work: impl FnOnce(&mut F)) {
+        let first = self.state == State::New;
+        if first {
+            self.begin();
+        }
+        if self.state == State::Silent {
+            return work(&mut self.future);
+        }
+        let mut slow = MaybeUninit::uninit();
+        let mut polling = Polling::begin(self, &mut slow, first);
+        work(&mut polling.profiled.future);
+        polling.end();
+        std::mem::forget(polling);
+    }
+
     /// What the polling thread's table has, which it has only while calls are recorded.
     #[inline(always)]
     fn lent(&self) -> Option<ShardRef> {

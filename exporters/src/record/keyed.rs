@@ -116,7 +116,7 @@ impl<T: AttributeValue + ?Sized> AttributeValue for Arc<T> {
         T::to_value(self)
     }
 }
-/// `None` is empty text, which every backend takes for "no attribute".
+/// `None` is empty text, which stands for "no attribute".
 impl<T: AttributeValue> AttributeValue for Option<T> {
     fn to_value(&self) -> ValueRef<'_> {
         self.as_ref().map_or(ValueRef::Str("".into()), T::to_value)

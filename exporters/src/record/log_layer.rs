@@ -1,6 +1,6 @@
 //! `LogLayer`: counts and times the log messages that go through a `tracing_subscriber` layer.
 
-use super::{emoji, is_on, logs, logs::Message};
+use super::{OWN_TARGET, emoji, is_on, logs, logs::Message, thread};
 use crate::clock;
 use std::{any::TypeId, fmt, mem};
 use tracing::{
@@ -14,9 +14,6 @@ use tracing_subscriber::layer::{Context, Layer};
 
 #[cfg(test)]
 pub(super) mod tests;
-
-/// The library's own messages are passed on and not counted: recording them could cause more of them.
-const OWN_TARGET: &str = "exporters";
 
 /// Wraps a `tracing_subscriber` layer and measures the messages it processes: how many by level, how long each took, how
 /// many fields they had, which had an emoji in their text or in a field or had a field `emoji…`, and how many it dropped.
@@ -50,6 +47,8 @@ const OWN_TARGET: &str = "exporters";
 ///
 /// The text of a message is not one of its fields, nor is what `tracing-log` adds to a message from the `log` crate. To look
 /// for emoji, fields that are given as `?value` or `%value` are formatted once more; text is looked at where it is.
+///
+/// What the library itself says, and what is said on the threads from which it exports, is passed on and not counted.
 ///
 /// Nothing is measured, and no field visited, while recording is off.
 #[derive(Clone, Debug)]
@@ -141,7 +140,7 @@ impl<S: Subscriber, L: Layer<S>> Layer<S> for LogLayer<L> {
 }
 
 fn counts(event: &Event<'_>) -> bool {
-    is_on() && event.metadata().target() != OWN_TARGET
+    is_on() && event.metadata().target() != OWN_TARGET && !thread::serves()
 }
 
 /// A message that the wrapped layer is processing; dropped when that panics.

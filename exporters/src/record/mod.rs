@@ -3,10 +3,13 @@
 //! `site` (the static facts) -> `series` (its shards) -> `shard` (what one thread recorded) -> `snapshot` (all of it, read).
 
 mod alloc;
+mod annotate;
 mod call;
 mod context;
 mod counts;
 mod describe;
+#[cfg(feature = "tracing-layer")]
+mod detached;
 #[cfg(feature = "log-layer")]
 mod emoji;
 pub(crate) mod fork;
@@ -30,10 +33,15 @@ pub(crate) mod spans;
 mod sync;
 mod thread;
 mod totals;
+#[cfg(feature = "tracing-layer")]
+mod tracing_layer;
 mod window;
 
 pub use alloc::ProfilingAllocator;
+pub use annotate::{add_span_event, is_recording, set_span_attribute, update_span_name};
 pub use call::{Call, Guard};
+#[cfg(feature = "tower")]
+pub(crate) use context::Context;
 pub use context::{Carry, InContext, Run, current_span, in_current, with_remote_parent};
 pub use future::{Custom, How, Method, Plain, Profiled, profiled};
 pub use keyed::{AttributeValue, Keyed, ValueRef, value};
@@ -45,13 +53,20 @@ pub use outcome::{
 };
 pub use sampler::Sampler;
 pub use site::{More, Objective, Owner, Site};
-pub(crate) use thread::{own_shards, stay_alone};
+pub use spans::keep::{KeepConfig, KeepStats};
+pub(crate) use thread::{own_shards, serve, stay_alone};
+#[cfg(feature = "tracing-layer")]
+pub use tracing_layer::TracingLayer;
 
 use crate::clock;
 use std::{
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU8,
+            Ordering::{Relaxed, SeqCst},
+            fence,
+        },
     },
     time::SystemTime,
 };
@@ -75,8 +90,12 @@ static SINCE: OnceLock<SystemTime> = OnceLock::new();
 /// How many want calls to be recorded.
 static USERS: Mutex<usize> = Mutex::new(0);
 
+/// The target of the library's own messages. They are not recorded: that could cause more of them.
+#[cfg(any(feature = "log-layer", feature = "tracing-layer"))]
+const OWN_TARGET: &str = "exporters";
+
 /// Whether calls are recorded.
-#[cfg(feature = "log-layer")]
+#[cfg(any(feature = "log-layer", feature = "tracing-layer"))]
 pub(crate) fn is_on() -> bool {
     MODE.load(Relaxed) != OFF
 }
@@ -86,11 +105,11 @@ fn is_traced(mode: u8) -> bool {
     matches!(mode, FAST_TRACED | SLOW_TRACED)
 }
 
-/// Has sampled calls have spans, or none.
-pub(crate) fn trace(sampler: Option<&Sampler>) {
+/// Has sampled calls have spans, or none; where some are to be kept that are not sampled, all.
+pub(crate) fn trace(sampler: Option<&Sampler>, keep: bool) {
     let users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let sampler = sampler.filter(|sampler| sampler.may_sample());
-    sampler.inspect(|sampler| sampler.install());
+    let sampler = sampler.filter(|sampler| keep || sampler.may_sample());
+    sampler.inspect(|sampler| sampler.install(keep));
     TRACED.store(sampler.is_some(), Relaxed);
     if *users > 0 {
         set_mode(mode());
@@ -131,6 +150,8 @@ pub(crate) fn stop() {
 
 fn set_mode(mode: u8) {
     MODE.store(mode, Relaxed);
+    // Of a site that is made meanwhile either this knows, or it knows of this.
+    fence(SeqCst);
     Site::all().for_each(|site| site.set_mode(mode));
 }
 

@@ -1,6 +1,6 @@
 //! Which traces are recorded: OpenTelemetry's samplers, decided at the first span of a trace and inherited by all others.
 
-use crate::foreign::tell;
+use crate::{Span, foreign::tell};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Decides which traces are recorded, by OpenTelemetry's names and algorithms.
@@ -80,7 +80,7 @@ impl Sampler {
     }
 
     /// What the lower half of a trace's identity, halved, is below if the trace is recorded.
-    fn bound(&self) -> u64 {
+    pub(crate) fn bound(&self) -> u64 {
         match self {
             Self::AlwaysOn => ALL,
             Self::AlwaysOff => 0,
@@ -88,6 +88,11 @@ impl Sampler {
             Self::TraceIdRatio(ratio) => (ratio.clamp(0.0, 1.0) * ALL as f64) as u64,
             Self::ParentBased(root) => root.bound(),
         }
+    }
+
+    /// Whether an exporter is given a span that was recorded. One that the profiler's own sampler left out is there because it matters.
+    pub(crate) fn takes(&self, span: &Span) -> bool {
+        is_below(self.bound(), span)
     }
 
     fn is_parent_based(&self) -> bool {
@@ -99,11 +104,19 @@ impl Sampler {
         self.is_parent_based() || self.bound() > 0
     }
 
-    /// Has it decide from now on.
-    pub(super) fn install(&self) {
-        BOUND.store(self.bound(), Relaxed);
+    /// Has it decide from now on. `keep` says that spans of traces that it leaves out are recorded all the same.
+    pub(super) fn install(&self, keep: bool) {
+        SAMPLED.store(self.bound(), Relaxed);
+        RECORDED.store(if keep { ALL } else { self.bound() }, Relaxed);
         PARENT_BASED.store(self.is_parent_based(), Relaxed);
+        KEEPS.store(keep, Relaxed);
     }
+}
+
+/// The same for a [bound](Sampler::bound).
+pub(super) fn is_below(bound: u64, span: &Span) -> bool {
+    let low = u128::from_be_bytes(span.context.trace_id) as u64;
+    low >> 1 < bound || (bound > 0 && !span.context.is_sampled())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "it is a filter")]
@@ -113,18 +126,32 @@ fn in_range(ratio: &f64) -> bool {
 
 /// More than half of any number.
 const ALL: u64 = 1 << 63;
-static BOUND: AtomicU64 = AtomicU64::new(0);
+static SAMPLED: AtomicU64 = AtomicU64::new(0);
+/// The same for traces whose spans are recorded, of which not all need be sampled.
+static RECORDED: AtomicU64 = AtomicU64::new(0);
 static PARENT_BASED: AtomicBool = AtomicBool::new(false);
+static KEEPS: AtomicBool = AtomicBool::new(false);
 
 /// Whether a new trace is recorded whose lower half this is.
 #[inline(always)]
-pub(super) fn samples(low: u64) -> bool {
-    low >> 1 < BOUND.load(Relaxed)
+pub(super) fn records(low: u64) -> bool {
+    low >> 1 < RECORDED.load(Relaxed)
 }
 
-/// Whether what happens here in a remote trace is recorded.
+/// Whether it is sampled.
+#[inline(always)]
+pub(super) fn samples(low: u64) -> bool {
+    low >> 1 < SAMPLED.load(Relaxed)
+}
+
+/// Whether what happens here in a remote trace is sampled.
 pub(super) fn follows(low: u64, sampled: bool) -> bool {
     if PARENT_BASED.load(Relaxed) { sampled } else { samples(low) }
+}
+
+/// Whether what is not sampled is recorded all the same.
+pub(super) fn keeps() -> bool {
+    KEEPS.load(Relaxed)
 }
 
 #[cfg(test)]

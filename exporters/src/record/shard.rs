@@ -297,8 +297,8 @@ impl Shard {
         }
         reading.timed = self.timed.load(Acquire);
         reading.second = self.second.load(Acquire);
-        // The highest bit of callees' ticks says something else, and the next stands for the sign.
-        let own = (self.own.load(Acquire) << 1).cast_signed() >> 1;
+        // The highest two bits of callees' ticks say something else, and the next stands for the sign.
+        let own = (self.own.load(Acquire) << 2).cast_signed() >> 2;
         (reading.sum, reading.own) = (self.sum.load(Acquire), own.cast_unsigned());
         reading.busy = self.busy.load(Acquire);
         (reading.allocated, reading.allocations) =

@@ -50,6 +50,8 @@ pub(crate) struct Spec {
     pub(crate) version: &'static str,
     /// The kind of its spans, if it is to have some.
     pub(crate) span: Option<SpanKind>,
+    /// Whether its spans are named without the module.
+    pub(crate) bare: bool,
     /// Its objective.
     pub(crate) objective: Option<Objective>,
     /// The keys of its attributes.
@@ -82,6 +84,9 @@ pub struct Site {
 unsafe impl Sync for Site {}
 
 inventory::collect!(Site);
+
+#[cfg(feature = "tracing-layer")]
+use std::sync::atomic::{Ordering::SeqCst, fence};
 
 /// Values of `place` that are beyond every table.
 pub(super) mod nowhere {
@@ -129,9 +134,26 @@ impl Site {
         unsafe { inventory::ErasedNode::submit(self, (*self.node.get()).write(node)) };
     }
 
+    /// One that is made while the program runs, and that lasts as long as it does.
+    #[cfg(feature = "tracing-layer")]
+    pub(super) fn leaked(module: &'static str, facts: String) -> &'static Self {
+        let site = Box::leak(Box::new(Self::new(module, facts.leak())));
+        // SAFETY: nobody else knows it.
+        unsafe { site.register() };
+        // Whoever changes the mode now finds it, or has changed it for `decide` already.
+        fence(SeqCst);
+        site
+    }
+
     /// Every function of the program.
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
         inventory::iter::<Self>.into_iter()
+    }
+
+    /// Whether it is the library's, and not of interest before it is called. Such a one has attributes.
+    pub(super) fn is_own(&self) -> bool {
+        let spec = &self.state().spec;
+        spec.package == env!("CARGO_PKG_NAME") && !spec.keys.is_empty()
     }
 
     /// Where threads have its shard; beyond every table if calls do not take the fast path.
@@ -142,7 +164,7 @@ impl Site {
 
     /// Whether nothing is recorded.
     #[inline(always)]
-    pub(super) fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         match self.fast_place() {
             nowhere::OFF => true,
             nowhere::UNDECIDED => self.mode() == OFF,
@@ -223,8 +245,9 @@ impl Site {
         let (line, how) =
             line.split_at(line.len() - usize::from(line.ends_with(|c: char| !c.is_ascii_digit())));
         let (line, module, span) = (line.parse().unwrap_or_default(), self.module, span_kind(how));
+        let bare = how == BARE;
         let (objective, keys) = self.more.map_or((None, &[][..]), |more| (more.objective, more.keys));
-        Spec { name, module, file, line, package, version, span, objective, keys }
+        Spec { name, module, file, line, package, version, span, bare, objective, keys }
     }
 }
 
@@ -330,6 +353,9 @@ impl fmt::Debug for Site {
         f.debug_struct("Site").field("spec", &self.spec()).finish_non_exhaustive()
     }
 }
+
+/// The letter behind the line of what names its spans itself.
+pub(super) const BARE: &str = "b";
 
 /// From the letter behind the line.
 fn span_kind(how: &str) -> Option<SpanKind> {

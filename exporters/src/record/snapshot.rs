@@ -5,11 +5,15 @@ use super::{
     keyed::Keyed,
     own_shards, since,
     site::Site,
-    spans::Spans,
+    spans::{
+        Spans,
+        exemplars::Exemplars,
+        keep::{KeepConfig, KeepStats},
+    },
     totals::Totals,
     window::Window,
 };
-use crate::model::{Metric, ProfileMetrics, Resource, Span};
+use crate::model::{Exemplar, Metric, ProfileMetrics, Resource, Span};
 use std::{
     collections::HashMap,
     mem, ptr,
@@ -76,24 +80,19 @@ struct Tracked {
     changed: Instant,
     /// Idle for so long that it ends unless someone comes.
     ending: bool,
+    exemplars: Exemplars,
 }
 
 impl Collector {
     /// Reads from the beginning of recording, or only what comes `from_now`.
     pub(crate) fn new(resource: Arc<Resource>, whose: Whose, from_now: bool) -> Self {
-        let mut sites: Vec<&'static Site> = Site::all().collect();
-        // The linker gives them in any order.
-        sites.sort_by_key(|site| {
-            let spec = &site.state().spec;
-            (spec.module, spec.name, spec.file, spec.line)
-        });
         let start = if from_now { SystemTime::now() } else { since() };
         let mut collector = Self {
             resource,
             descriptors: Descriptors::default(),
             names: Names::default(),
             spans: Spans::new(),
-            sites,
+            sites: Vec::new(),
             tracked: HashMap::new(),
             ended: HashMap::new(),
             whose,
@@ -104,6 +103,7 @@ impl Collector {
             #[cfg(feature = "log-layer")]
             logs: super::log_metrics::Logs::new(start),
         };
+        collector.meet();
         if from_now {
             collector.read(true);
             for tracked in collector.tracked.values_mut() {
@@ -114,6 +114,23 @@ impl Collector {
             collector.logs.rebase();
         }
         collector
+    }
+
+    /// Learns of the sites that were registered since: of a library that was loaded, of a callsite of `tracing`.
+    fn meet(&mut self) {
+        let known = self.sites.len();
+        if Site::all().count() == known {
+            return;
+        }
+        let mut new: Vec<&'static Site> = Site::all().collect();
+        // The latest come first.
+        new.truncate(new.len() - known);
+        // The linker gives them in any order. Who was here keeps the name.
+        new.sort_by_key(|site| {
+            let spec = &site.state().spec;
+            (spec.module, spec.name, spec.file, spec.line)
+        });
+        self.sites.append(&mut new);
     }
 
     /// Ends the attribute sets that were idle for so long.
@@ -141,7 +158,7 @@ impl Collector {
         });
         #[cfg(feature = "log-layer")]
         self.logs.drain();
-        let snapshot = self.snapshot(false);
+        let snapshot = self.snapshot(false, Exemplars::take_fresh);
         self.tracked.values_mut().for_each(|tracked| tracked.seen.max = 0);
         #[cfg(feature = "log-layer")]
         self.logs.forget_max();
@@ -152,8 +169,24 @@ impl Collector {
         &self.resource
     }
 
+    /// Has spans of traces that the sampler left out kept.
+    pub(crate) fn keep_spans(&mut self, config: KeepConfig) {
+        self.spans.keep(config);
+    }
+
+    /// Has durations point to traces that are exported: those whose lower half, halved, is below `bound`.
+    pub(crate) fn set_exemplars(&mut self, bound: u64) {
+        self.spans.exemplars.set_bound(bound);
+    }
+
+    /// What became of those.
+    pub(crate) fn keep_stats(&self) -> KeepStats {
+        self.spans.keep_stats()
+    }
+
     /// The spans that ended since anybody last asked, in no order, and how many more found no room.
     pub(crate) fn drain_spans(&mut self) -> (Vec<Span>, u64) {
+        self.meet();
         self.names.refresh(&self.sites);
         self.spans.drain(&self.names)
     }
@@ -161,27 +194,28 @@ impl Collector {
     /// The totals at this moment, and the change of the last interval.
     pub(crate) fn peek(&mut self) -> ProfileMetrics {
         self.read(false);
-        self.snapshot(false)
+        self.snapshot(false, |exemplars| exemplars.all())
     }
 
     /// The same, where those of a function's series that have ended are one more of its series.
     pub(crate) fn peek_at_all(&mut self) -> ProfileMetrics {
         self.read(false);
-        self.snapshot(true)
+        self.snapshot(true, |_| Vec::new())
     }
 
-    fn snapshot(&mut self, all: bool) -> ProfileMetrics {
+    fn snapshot(&mut self, all: bool, exemplars: impl Fn(&mut Exemplars) -> Vec<Exemplar>) -> ProfileMetrics {
         self.ended.values_mut().for_each(|sum| sum.labels.refresh(&self.names, sum.site, None));
         let ended = self.ended.values().filter(|_| !all).map(|sum| sum.labels.ended(sum.seen.calls()));
         ProfileMetrics {
             resource: self.resource.clone(),
             interval: self.before..self.began,
             ended: ended.collect(),
-            metrics: self.metrics(all),
+            metrics: self.metrics(all, exemplars),
         }
     }
 
     fn read(&mut self, take_max: bool) {
+        self.meet();
         let reading = reading();
         // SAFETY: the lock is held, so nobody reads.
         unsafe { Window::free_retired() };
@@ -224,6 +258,7 @@ impl Collector {
         for (key, (site, keyed, totals)) in readings {
             self.track(key, site, keyed, &totals);
         }
+        self.spans.exemplars.clear();
     }
 
     fn track(&mut self, key: *const (), site: &'static Site, keyed: Option<Arc<Keyed>>, totals: &Totals) {
@@ -237,9 +272,10 @@ impl Collector {
         }
         tracked.seen.raise(&now);
         tracked.labels.refresh(&self.names, site, tracked.keyed.as_deref());
+        self.spans.exemplars.give(key, &mut tracked.exemplars);
     }
 
-    fn metrics(&mut self, all: bool) -> Vec<Metric> {
+    fn metrics(&mut self, all: bool, exemplars: impl Fn(&mut Exemplars) -> Vec<Exemplar>) -> Vec<Metric> {
         let mut metrics = self.descriptors.empty();
         let mut order: Vec<&mut Tracked> = self.tracked.values_mut().collect();
         order.sort_by(|a, b| a.labels.order().cmp(&b.labels.order()));
@@ -249,15 +285,17 @@ impl Collector {
             .map(|tracked| ptr::from_ref(tracked.site))
             .collect();
         for tracked in order {
-            // A function with attributes has a series without any only until it is called.
-            if tracked.keyed.is_none() && has_keyed.contains(&ptr::from_ref(tracked.site)) {
+            // A function with attributes has a series without any only until it is called; one of the library's own has none then.
+            let called = has_keyed.contains(&ptr::from_ref(tracked.site)) || tracked.site.is_own();
+            if tracked.keyed.is_none() && called {
                 continue;
             }
             let change = tracked.drained.since(&tracked.before);
-            push(&mut metrics, &mut tracked.labels, tracked.site.state(), &tracked.seen, &change);
+            let exemplars = exemplars(&mut tracked.exemplars);
+            push(&mut metrics, &mut tracked.labels, tracked.site.state(), &tracked.seen, &change, exemplars);
         }
         for sum in self.ended.values_mut().filter(|_| all) {
-            push(&mut metrics, &mut sum.labels, sum.site.state(), &sum.seen, &Totals::default());
+            push(&mut metrics, &mut sum.labels, sum.site.state(), &sum.seen, &Totals::default(), Vec::new());
         }
         #[cfg_attr(not(feature = "log-layer"), expect(unused_mut))]
         let mut metrics = metrics.finish();
@@ -271,7 +309,8 @@ impl Tracked {
     fn new(site: &'static Site, keyed: Option<Arc<Keyed>>, start: SystemTime) -> Self {
         let (base, seen, drained, before) = Default::default();
         let labels = Labels::new(start);
-        Self { site, keyed, labels, base, seen, drained, before, changed: Instant::now(), ending: false }
+        let (changed, ending, exemplars) = (Instant::now(), false, Exemplars::default());
+        Self { site, keyed, labels, base, seen, drained, before, changed, ending, exemplars }
     }
 
     /// Whether the series is over: first its threads are told to look it up again, and if none has by the next time, it is.

@@ -7,10 +7,17 @@ use super::{
     site::Site,
     slots, spans,
 };
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 thread_local! {
     static THREAD: RefCell<Thread> = const { RefCell::new(Thread { lent: Vec::new(), table: Table::new(), alone: false }) };
+}
+
+thread_local! {
+    static SERVES: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Thread {
@@ -77,6 +84,18 @@ pub(super) fn with_table<T>(f: impl FnOnce(&mut Table, bool) -> T) -> Option<T> 
 /// From now on this thread is lent no shard that another thread has written to.
 pub(crate) fn stay_alone() {
     let _ = THREAD.try_with(|thread| thread.try_borrow_mut().map(|mut thread| thread.alone = true));
+}
+
+/// From now on this thread is one of those that record and export: what `tracing` is told on it is not recorded, for that would be
+/// exported, and told.
+pub(crate) fn serve() {
+    SERVES.set(true);
+}
+
+/// Whether it is.
+#[cfg(any(feature = "log-layer", feature = "tracing-layer"))]
+pub(super) fn serves() -> bool {
+    SERVES.get()
 }
 
 /// Shows what this thread itself has been lent: the site, and the shard it alone writes.

@@ -122,6 +122,7 @@ impl Fan {
         let all = all.reduce(|a, b| Capability {
             metrics: a.metrics || b.metrics,
             spans: a.spans || b.spans,
+            traces: a.traces || b.traces,
             max_items: least(a.max_items, b.max_items),
             max_bytes: least(a.max_bytes, b.max_bytes),
             dead_letters: a.dead_letters || b.dead_letters,

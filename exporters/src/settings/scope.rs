@@ -40,6 +40,12 @@ impl Environment {
         Some(text)
     }
 
+    /// Whether `name` is in the list that a variable holds; `None` if it is not set.
+    pub(crate) fn lists(&self, variable: &str, name: &str) -> Option<bool> {
+        let list = self.get(variable)?;
+        Some(list.split(',').any(|other| other.trim().eq_ignore_ascii_case(name)))
+    }
+
     /// The names of those that begin with `prefix`.
     pub(crate) fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         let from =

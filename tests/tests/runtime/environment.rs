@@ -2,7 +2,7 @@
 
 use super::program::{Ended, run};
 use std::net::TcpListener;
-use tests::hostile::Hostile;
+use tests::{hostile::Hostile, otlp::Request};
 
 fn init(variables: &[(&str, &str)]) -> Ended {
     run(&["init"], variables)
@@ -160,6 +160,44 @@ fn variables_alone_switch_an_exporter_on() {
         requests.len() > 1
             && requests.iter().all(|asked| asked.header("Authorization") == Some("Bearer canary"))
     );
+}
+
+#[test]
+fn opentelemetry_s_variables_alone_send_metrics_and_traces() {
+    let backend = backend();
+    let address = backend.address();
+    let endpoint = format!("http://{address}");
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint), ("OTEL_SERVICE_NAME", "checkout")];
+    let all = [&variables[..], &[("OTEL_TRACES_SAMPLER", "always_on")]].concat();
+    let ended = init(&all);
+    assert_eq!(answer(&ended)[..2], ["true", "none"], "{ended:?}");
+    let [traces, metrics] = ["traces", "metrics"].map(|signal| format!("{endpoint}/v1/{signal}"));
+    let said = format!(
+        "exporters: OTLP: spans to {traces} as http/protobuf, metrics to {metrics} as http/protobuf\n"
+    );
+    assert_eq!(ended.stderr, said);
+    let requests: Vec<_> =
+        backend.requests().iter().map(|asked| Request::read(asked.path(), &asked.body)).collect();
+    requests.iter().for_each(Request::check);
+    let spans: Vec<_> = requests.iter().flat_map(Request::spans).collect();
+    assert!(spans.len() == 10 && spans.iter().all(|(_, span)| span.name.ends_with("::work")), "{spans:?}");
+    assert!(requests.iter().flat_map(Request::metrics).any(|(_, metric)| metric.name == "function.calls"));
+
+    // One of both, where another says so; none, where neither is wanted.
+    let ended = init(&[&all[..], &[("OTEL_METRICS_EXPORTER", "none")]].concat());
+    assert_eq!(ended.stderr, format!("exporters: OTLP: spans to {traces} as http/protobuf\n"));
+    let ended = init(
+        &[
+            &all[..],
+            &[
+                ("OTEL_METRICS_EXPORTER", "none"),
+                ("OTEL_TRACES_EXPORTER", "none"),
+                ("PROFILING_PROMETHEUS_LISTEN", "127.0.0.1:0"),
+            ],
+        ]
+        .concat(),
+    );
+    assert!(ended.stderr.is_empty() && answer(&ended)[1].starts_with("127.0.0.1:"), "{ended:?}");
 }
 
 /// What the design has a Compose file set, a variable of each kind of exporter, and a secret that Compose mounts. Cut out, since these

@@ -19,6 +19,10 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 pub struct OpenTelemetryConfig {
     /// Tells two OpenTelemetry exporters apart. Default: `opentelemetry`.
     pub name: Option<String>,
+    /// Whether spans are sent. Default: yes, or what `OTEL_TRACES_EXPORTER` says, of which `otlp` means yes.
+    pub traces: Option<bool>,
+    /// Whether metrics are sent. Default: yes, or what `OTEL_METRICS_EXPORTER` says.
+    pub metrics: Option<bool>,
     /// Where the receiver is; `/v1/traces` and `/v1/metrics` are added to the path. Default: `http://localhost:4318`.
     #[serde(alias = "otlp_endpoint")]
     pub endpoint: Option<Endpoint>,
@@ -125,6 +129,17 @@ pub enum OtlpProtocol {
     Grpc,
 }
 
+impl OtlpProtocol {
+    /// As configuration has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpProtobuf => "http/protobuf",
+            Self::HttpJson => "http/json",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
 /// Whether counters and histograms are sent as totals since the start of a series or as changes in an interval. Gauges and what
 /// goes up and down have a value at any moment, and are sent as it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
@@ -165,6 +180,8 @@ impl Default for OpenTelemetryConfig {
     fn default() -> Self {
         Self {
             name: None,
+            traces: None,
+            metrics: None,
             endpoint: None,
             traces_endpoint: None,
             metrics_endpoint: None,
@@ -227,6 +244,11 @@ impl OpenTelemetryConfig {
                 "`explicit_bounds` need `default_histogram_aggregation: explicit_bucket_histogram`; remove one",
             );
         }
+        if (self.traces, self.metrics) == (Some(false), Some(false)) {
+            return wrong(
+                "neither `traces` nor `metrics` are sent; switch one on, or leave the exporter out",
+            );
+        }
         if self.batch_size == Some(0) {
             return wrong("`batch_size` must be at least 1");
         }
@@ -263,33 +285,32 @@ impl OpenTelemetryConfig {
         }
     }
 
-    /// What the settings come to for spans, and for metrics.
-    pub(super) fn of_signals(&self) -> [OfSignal<'_>; 2] {
+    /// What the settings come to for spans, and for metrics, of those that are sent.
+    pub(super) fn of_signals(&self) -> [Option<OfSignal<'_>>; 2] {
         let timeout = |own: Option<Duration>| own.or(self.timeout).unwrap_or(TIMEOUT);
-        [
-            OfSignal {
-                path: "v1/traces",
-                method: "opentelemetry.proto.collector.trace.v1.TraceService/Export",
-                setting: "traces_endpoint",
-                endpoint: self.traces_endpoint.as_ref(),
-                protocol: self.traces_protocol.or(self.protocol).unwrap_or_default(),
-                headers: or_whole(&self.traces_headers, &self.headers),
-                compression: self.traces_compression.or(self.compression).unwrap_or_default(),
-                timeout: timeout(self.traces_timeout),
-                tls: self.traces_tls.as_ref().unwrap_or(&self.tls),
-            },
-            OfSignal {
-                path: "v1/metrics",
-                method: "opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-                setting: "metrics_endpoint",
-                endpoint: self.metrics_endpoint.as_ref(),
-                protocol: self.metrics_protocol.or(self.protocol).unwrap_or_default(),
-                headers: or_whole(&self.metrics_headers, &self.headers),
-                compression: self.metrics_compression.or(self.compression).unwrap_or_default(),
-                timeout: timeout(self.metrics_timeout),
-                tls: self.metrics_tls.as_ref().unwrap_or(&self.tls),
-            },
-        ]
+        let traces = OfSignal {
+            path: "v1/traces",
+            method: "opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            setting: "traces_endpoint",
+            endpoint: self.traces_endpoint.as_ref(),
+            protocol: self.traces_protocol.or(self.protocol).unwrap_or_default(),
+            headers: or_whole(&self.traces_headers, &self.headers),
+            compression: self.traces_compression.or(self.compression).unwrap_or_default(),
+            timeout: timeout(self.traces_timeout),
+            tls: self.traces_tls.as_ref().unwrap_or(&self.tls),
+        };
+        let metrics = OfSignal {
+            path: "v1/metrics",
+            method: "opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            setting: "metrics_endpoint",
+            endpoint: self.metrics_endpoint.as_ref(),
+            protocol: self.metrics_protocol.or(self.protocol).unwrap_or_default(),
+            headers: or_whole(&self.metrics_headers, &self.headers),
+            compression: self.metrics_compression.or(self.compression).unwrap_or_default(),
+            timeout: timeout(self.metrics_timeout),
+            tls: self.metrics_tls.as_ref().unwrap_or(&self.tls),
+        };
+        [(traces, self.traces), (metrics, self.metrics)].map(|(of, sent)| (sent != Some(false)).then_some(of))
     }
 }
 

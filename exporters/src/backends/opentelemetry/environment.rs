@@ -18,6 +18,8 @@ impl OpenTelemetryConfig {
     /// told, and left out, as the specification has it.
     pub(super) fn fill(&mut self, environment: &Environment) -> Result<()> {
         let of = |setting: &'static str| Variables { environment, setting };
+        self.traces = self.traces.or_else(|| environment.lists("OTEL_TRACES_EXPORTER", "otlp"));
+        self.metrics = self.metrics.or_else(|| environment.lists("OTEL_METRICS_EXPORTER", "otlp"));
         let own = [&mut self.protocol, &mut self.traces_protocol, &mut self.metrics_protocol];
         fill(own, of("PROTOCOL").parsed(protocol));
         let endpoints = self.endpoints(of("ENDPOINT"), of("INSECURE").parsed(boolean))?;
@@ -49,8 +51,10 @@ impl OpenTelemetryConfig {
             let variable = || variables.name(signal);
             text.parse::<Endpoint>().map_err(|error| error.with_context("variable", variable()))
         };
-        let mut endpoints = [None, None, None];
-        for ((own, of), at) in [traces, metrics].iter().zip(self.of_signals()).zip(1..) {
+        let (mut endpoints, signals) = ([None, None, None], self.of_signals());
+        let sent = signals.iter().flatten().count();
+        for ((own, of), at) in [traces, metrics].iter().zip(signals).zip(1..) {
+            let Some(of) = of else { continue };
             let signal = if own.is_some() { SIGNALS[at] } else { SIGNALS[0] };
             endpoints[at] = match own.as_ref().or(all.as_ref()) {
                 Some(place) if !place.contains("://") && of.protocol == OtlpProtocol::Grpc => {
@@ -61,7 +65,8 @@ impl OpenTelemetryConfig {
                 _ => own.as_ref().map(|own| parse(own, signal)).transpose()?,
             };
         }
-        if let Some(all) = all.filter(|all| all.contains("://") || endpoints.iter().flatten().count() < 2) {
+        if let Some(all) = all.filter(|all| all.contains("://") || endpoints.iter().flatten().count() < sent)
+        {
             endpoints[0] = Some(parse(&all, SIGNALS[0])?);
         }
         Ok(endpoints)
@@ -221,6 +226,23 @@ mod tests {
         let name = |(name, text): &(&str, &str)| (format!("OTEL_EXPORTER_OTLP_{name}"), (*text).to_owned());
         let mut config = config;
         config.fill(&variables.iter().map(name).collect()).map(|()| config)
+    }
+
+    #[test]
+    fn exporters_that_are_chosen_say_what_is_sent() {
+        let sends = |traces: &str, metrics: &str, config: OpenTelemetryConfig| {
+            let variables = [("OTEL_TRACES_EXPORTER", traces), ("OTEL_METRICS_EXPORTER", metrics)];
+            let set = variables.into_iter().filter(|(_, text)| !text.is_empty());
+            let mut config = config;
+            config.fill(&set.map(|(name, text)| (name.to_owned(), text.to_owned())).collect()).unwrap();
+            (config.traces, config.metrics)
+        };
+        let none = OpenTelemetryConfig::default;
+        assert_eq!(sends("", "", none()), (None, None));
+        assert_eq!(sends("otlp", "none", none()), (Some(true), Some(false)));
+        assert_eq!(sends("console, OTLP", "prometheus", none()), (Some(true), Some(false)));
+        let set = OpenTelemetryConfig { traces: Some(false), ..none() };
+        assert_eq!(sends("otlp", "otlp", set), (Some(false), Some(true)));
     }
 
     fn endpoint(text: &str) -> Option<Endpoint> {

@@ -17,7 +17,7 @@ use crate::{
     AnyExporter, Attributes, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info,
     KeyValue, Receipt, Result, RetryLayer, Settings,
     exporter::LastOutcome,
-    foreign::{quietly, tell},
+    foreign::{is_heard, quietly, say, tell},
     transport::{Shorthand, transmit::payload_headers},
 };
 use answer::{PartialSuccess, partial_success};
@@ -38,7 +38,11 @@ const PREFIX: &str = "PROFILING_OTEL";
 pub(super) fn build(settings: Settings) -> Result<AnyExporter> {
     let config = read(settings)?;
     let retry = RetryLayer::new(config.retry.clone())?;
-    Ok(AnyExporter::new(OpenTelemetryExporter::new(config)?).layer(retry))
+    let exporter = OpenTelemetryExporter::new(config)?;
+    if !is_heard!(tracing::Level::INFO) {
+        say(&exporter.destinations());
+    }
+    Ok(AnyExporter::new(exporter).layer(retry))
 }
 
 /// Settings, and below them OpenTelemetry's own variables.
@@ -89,8 +93,9 @@ fn read(mut settings: Settings) -> Result<OpenTelemetryConfig> {
 pub struct OpenTelemetryExporter {
     config: OpenTelemetryConfig,
     style: Style,
-    traces: Target,
-    metrics: Target,
+    /// Where each signal goes that is sent.
+    traces: Option<Target>,
+    metrics: Option<Target>,
     last: LastOutcome,
     /// What a receiver had to say last; it is told once.
     said: Mutex<String>,
@@ -105,14 +110,10 @@ impl OpenTelemetryExporter {
     /// endpoint that does not take OTLP.
     pub fn new(config: OpenTelemetryConfig) -> Result<Self> {
         config.check()?;
+        let target = |signal: Option<_>| signal.map(|signal| Target::new(&config, signal)).transpose();
         let [traces, metrics] = config.of_signals();
-        let (traces, metrics) = (Target::new(&config, traces)?, Target::new(&config, metrics)?);
-        // Where a subscriber panics, it is not told, and nothing else happens.
-        let _ = quietly(|| {
-            let (traces, metrics) = (traces.endpoint.to_string(), metrics.endpoint.to_string());
-            tracing::info!(target: "exporters", traces, metrics, "OTLP is sent there");
-        });
-        Ok(Self {
+        let (traces, metrics) = (target(traces)?, target(metrics)?);
+        let exporter = Self {
             style: style(&config),
             traces,
             metrics,
@@ -120,7 +121,21 @@ impl OpenTelemetryExporter {
             said: Mutex::default(),
             shut_down: AtomicBool::new(false),
             config,
-        })
+        };
+        // Where a subscriber panics, it is not told, and nothing else happens.
+        let _ = quietly(|| tracing::info!(target: "exporters", "{}", exporter.destinations()));
+        Ok(exporter)
+    }
+
+    /// Where it sends to, in words.
+    fn destinations(&self) -> String {
+        let to = |what: &str, target: &Option<Target>| {
+            let show =
+                |target: &Target| format!("{what} to {} as {}", target.endpoint, target.protocol.as_str());
+            target.as_ref().map(show)
+        };
+        let both = [to("spans", &self.traces), to("metrics", &self.metrics)];
+        format!("OTLP: {}", both.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 
     /// What the variables say: `PROFILING_OTEL_…` of each setting, and where these say nothing, OpenTelemetry's own,
@@ -141,6 +156,8 @@ impl OpenTelemetryExporter {
     /// Where a batch goes, and the media type and bytes of what is sent of it.
     fn write(&self, batch: &Batch) -> Result<(&Target, &'static str, Written)> {
         let target = if batch.metrics().is_some() { &self.metrics } else { &self.traces };
+        let unsent = || Error::new(ErrorKind::Unsupported, "this signal is not sent");
+        let target = target.as_ref().ok_or_else(unsent)?;
         let limit = self.config.max_body.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let (media_type, written) = match target.protocol {
             OtlpProtocol::HttpJson => {
@@ -220,6 +237,8 @@ impl Exporter for OpenTelemetryExporter {
 
     fn capability(&self) -> Capability {
         let mut capability = Capability::ALL;
+        (capability.metrics, capability.spans) = (self.metrics.is_some(), self.traces.is_some());
+        capability.traces = capability.spans;
         capability.max_bytes = self.config.max_body.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         capability.max_items = self.config.batch_size;
         capability

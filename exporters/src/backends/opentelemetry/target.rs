@@ -221,8 +221,8 @@ mod tests {
 
     fn resolved(config: &OpenTelemetryConfig) -> Result<[String; 2]> {
         let [traces, metrics] = config.of_signals();
-        let of = |signal: OfSignal<'_>| {
-            resolve(config.endpoint.as_ref(), &signal).map(|endpoint| endpoint.uri().to_string())
+        let of = |signal: Option<OfSignal<'_>>| {
+            resolve(config.endpoint.as_ref(), &signal.unwrap()).map(|endpoint| endpoint.uri().to_string())
         };
         Ok([of(traces)?, of(metrics)?])
     }

@@ -89,7 +89,7 @@ pub(super) struct Books {
     failures: u64,
     bytes: Count,
     backlog: Option<usize>,
-    recent: VecDeque<(Instant, Duration, bool)>,
+    recent: Recent,
     /// By exporter and error; a series is the same as long as it is the same `Arc`.
     series: Vec<(Info, Option<&'static str>, Arc<Series>)>,
 }
@@ -116,19 +116,45 @@ impl Default for Books {
     }
 }
 
-/// The 50th, 95th and 99th percentile: each the value of the nearest rank.
-fn percentiles(mut latencies: Vec<Duration>) -> [Option<Duration>; 3] {
-    let len = latencies.len();
-    let ranks = [50, 95, 99].map(|percent| (len * percent).div_ceil(100).max(1) - 1);
-    let mut end = len;
-    for rank in ranks.into_iter().rev() {
-        // What is above the last one is not looked at again.
-        if let Some(rest) = latencies.get_mut(..end).filter(|rest| rank < rest.len()) {
-            rest.select_nth_unstable(rank);
-            end = rank + 1;
+/// The latest exports, and how they went all together.
+#[derive(Debug, Default)]
+struct Recent {
+    /// When each ended, how long it took, whether it went well.
+    exports: VecDeque<(Instant, Duration, bool)>,
+    /// How long they took, the shortest first.
+    sorted: Vec<Duration>,
+    succeeded: usize,
+}
+
+impl Recent {
+    fn add(&mut self, duration: Duration, well: bool) {
+        if self.exports.len() >= RECENT.1 {
+            self.forget_first();
+        }
+        self.exports.push_back((Instant::now(), duration, well));
+        self.sorted.insert(self.sorted.partition_point(|other| *other <= duration), duration);
+        self.succeeded += usize::from(well);
+    }
+
+    fn forget_first(&mut self) {
+        let Some((_, duration, well)) = self.exports.pop_front() else { return };
+        if let Ok(at) = self.sorted.binary_search(&duration) {
+            self.sorted.remove(at);
+        }
+        self.succeeded -= usize::from(well);
+    }
+
+    fn forget_old(&mut self) {
+        let now = Instant::now();
+        while self.exports.front().is_some_and(|(at, ..)| now.duration_since(*at) > RECENT.0) {
+            self.forget_first();
         }
     }
-    ranks.map(|rank| latencies.get(rank).copied())
+
+    /// The value of the nearest rank.
+    fn percentile(&self, percent: usize) -> Option<Duration> {
+        self.sorted.get((self.sorted.len() * percent).div_ceil(100).max(1) - 1).copied()
+    }
 }
 
 impl Books {
@@ -158,24 +184,15 @@ impl Books {
             let (total, change) = self.durations.entry(error).or_insert_with(none);
             [total, change].into_iter().for_each(|histogram| histogram.record(duration.as_secs_f64()));
         }
-        if self.recent.len() >= RECENT.1 {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((Instant::now(), duration, error.is_none()));
+        self.recent.add(duration, error.is_none());
     }
 
     pub(super) fn stats(&mut self, config: &MonitorConfig) -> MonitorStats {
-        let now = Instant::now();
-        while self.recent.front().is_some_and(|(at, ..)| now.duration_since(*at) > RECENT.0) {
-            self.recent.pop_front();
-        }
-        let latencies = match config.track_export_latency && self.recent.len() >= ENOUGH {
-            true => self.recent.iter().map(|(_, duration, _)| *duration).collect(),
-            false => Vec::new(),
-        };
-        let [latency_p50, latency_p95, latency_p99] = percentiles(latencies);
-        let succeeded = self.recent.iter().filter(|(.., well)| *well).count();
-        let rate = config.track_success_rate && self.recent.len() >= ENOUGH;
+        self.recent.forget_old();
+        let recent = &self.recent;
+        let (len, succeeded) = (recent.exports.len(), recent.succeeded);
+        let latency =
+            |percent| recent.percentile(percent).filter(|_| config.track_export_latency && len >= ENOUGH);
         let items = |failed: bool| {
             let of = self.items.iter().filter(|((_, error), _)| error.is_some() == failed);
             of.map(|(_, count)| count.total).sum()
@@ -187,10 +204,11 @@ impl Books {
             items: items(false),
             failed_items: items(true),
             bytes: self.bytes.total,
-            latency_p50,
-            latency_p95,
-            latency_p99,
-            success_rate_percent: rate.then(|| succeeded as f64 * 100.0 / self.recent.len() as f64),
+            latency_p50: latency(50),
+            latency_p95: latency(95),
+            latency_p99: latency(99),
+            success_rate_percent: (config.track_success_rate && len >= ENOUGH)
+                .then(|| succeeded as f64 * 100.0 / len as f64),
             queue_depth: self.backlog,
         }
     }
@@ -301,18 +319,21 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_a_sorted_list() {
-        let mut random = 1u64;
-        for len in [0, 1, 2, 5, 19, 20, 21, 99, 100, 101, 1000] {
-            let latencies: Vec<_> = (0..len)
-                .map(|_| {
-                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    Duration::from_millis(random >> 58)
-                })
-                .collect();
-            let mut sorted = latencies.clone();
+        let (mut random, mut recent, mut all) = (1u64, Recent::default(), Vec::new());
+        for _ in 0..3 * RECENT.1 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let duration = Duration::from_millis(random >> 58);
+            recent.add(duration, random.is_multiple_of(3));
+            all.push((duration, random.is_multiple_of(3)));
+            let latest = &all[all.len().saturating_sub(RECENT.1)..];
+            let mut sorted: Vec<_> = latest.iter().map(|(duration, _)| *duration).collect();
             sorted.sort_unstable();
-            let of = |q: f64| sorted.get((q * f64::from(len)).ceil().max(1.0) as usize - 1).copied();
-            assert_eq!(percentiles(latencies), [of(0.5), of(0.95), of(0.99)], "{len}");
+            for percent in [50u32, 95, 99] {
+                let rank = (f64::from(percent) / 100.0 * sorted.len() as f64).ceil().max(1.0) as usize;
+                assert_eq!(recent.percentile(percent as usize), sorted.get(rank - 1).copied());
+            }
+            assert_eq!(recent.succeeded, latest.iter().filter(|(_, well)| *well).count());
         }
+        assert_eq!(Recent::default().percentile(95), None);
     }
 }

@@ -1,12 +1,18 @@
 //! From what threads left behind to spans: names, times of the wall clock, attributes.
 
-use super::{End, More, Record, Thread, all_queues};
+use super::{
+    End, LEFT_OUT, More, Record, Thread, all_queues,
+    details::{Details, Event},
+    exemplars::Found,
+    keep::{Keep, KeepConfig, KeepStats},
+};
 use crate::{
     clock,
-    model::{Attributes, KeyValue, Scope, Span, SpanContext, Status, Value},
+    model::{Attributes, KeyValue, Scope, Span, SpanContext, SpanEvent, Status, Value},
     record::{context::trace_id, describe::Names, keyed::Keyed, site::Site},
 };
 use std::{
+    borrow::Cow,
     collections::HashMap,
     ptr,
     sync::{Arc, Mutex, PoisonError},
@@ -24,6 +30,8 @@ pub(crate) struct Spans {
     facts: HashMap<*const Site, Facts>,
     /// What both clocks said at some moments, the latest last.
     anchors: Vec<Anchor>,
+    keep: Option<Keep>,
+    pub(crate) exemplars: Found,
 }
 
 // SAFETY: the pointers are only compared.
@@ -56,14 +64,33 @@ struct Facts {
 
 impl Spans {
     pub(crate) fn new() -> Self {
-        Self { facts: HashMap::new(), anchors: Vec::new() }
+        Self { facts: HashMap::new(), anchors: Vec::new(), keep: None, exemplars: Found::default() }
     }
 
-    /// All spans that ended since the last time, and how many more there were that found no room.
+    /// Has spans of traces that the sampler left out kept.
+    pub(crate) fn keep(&mut self, config: KeepConfig) {
+        self.keep = Some(Keep::new(config));
+    }
+
+    /// What became of those.
+    pub(crate) fn keep_stats(&self) -> KeepStats {
+        self.keep.as_ref().map(Keep::stats).unwrap_or_default()
+    }
+
+    /// All spans that ended since the last time and are to be exported, and how many more there were that found no room.
     pub(crate) fn drain(&mut self, names: &Names) -> (Vec<Span>, u64) {
         self.read_clocks();
-        let mut spans = Vec::new();
-        let dropped = read(|thread, record| spans.push(self.span(names, thread, record)));
+        self.keep.iter_mut().for_each(Keep::give_up_old);
+        let (mut spans, mut kept) = (Vec::new(), Vec::new());
+        let dropped = read(|thread, record| match &mut self.keep {
+            Some(keep) if record.start & LEFT_OUT != 0 => {
+                keep.take(record, thread, &mut kept);
+                spans.extend(kept.drain(..).map(|(record, thread)| self.span(names, &thread, record)));
+            }
+            // Of a time when they were kept.
+            None if record.start & LEFT_OUT != 0 => {}
+            _ => spans.push(self.span(names, thread, record)),
+        });
         (spans, dropped)
     }
 
@@ -95,7 +122,10 @@ impl Spans {
         let known = self.facts.get(&ptr::from_ref(site)).is_some_and(|facts| facts.function == function);
         if !known {
             let spec = &site.state().spec;
-            let name = for_ever(&format!("{}::{function}", spec.module));
+            let name = match spec.bare {
+                true => spec.name,
+                false => for_ever(&format!("{}::{function}", spec.module)),
+            };
             let scope = Arc::new(Scope { name: spec.package.into(), version: spec.version.into() });
             self.facts.insert(site, Facts { function: function.clone(), name, scope });
         }
@@ -104,44 +134,59 @@ impl Spans {
 
     fn span(&mut self, names: &Names, thread: &Thread, record: Record) -> Span {
         let Record { site, trace, span, parent, start, took, more } = record;
+        let (flags, start) = (u8::from(start & LEFT_OUT == 0), start & !LEFT_OUT);
         // A clock that went backwards makes no time.
         let took = if took.cast_signed() >= 0 { took } else { 0 };
         let anchor = self.anchor(start);
         let (start, end) = (anchor.wall(start), anchor.wall(start.wrapping_add(took)));
-        let more = more.map(|more| *more).unwrap_or_default();
+        let mut more = more.map(|more| *more).unwrap_or_default();
+        let details = more.details.take().map(|details| *details).unwrap_or_default();
+        let Details { name, attributes: added, events, links, kind, reason, is_ok, held, .. } = details;
+        let Details { dropped_attributes, dropped_events, dropped_links, .. } = details;
+        let event = |event: Event| SpanEvent {
+            time: anchor.wall(event.ticks).clamp(start, end),
+            name: event.name,
+            attributes: event.attributes,
+        };
+        let events = events.into_iter().map(event).collect();
+        drop(held);
+        let attributes = attributes(site, more.thread.as_deref().unwrap_or(thread), &more, added);
         let facts = self.facts(names, site);
-        Span {
+        let span = Span {
             context: SpanContext {
                 trace_id: trace_id(trace),
                 span_id: span.to_be_bytes(),
-                flags: 1,
+                flags,
                 trace_state: more.state.as_deref().cloned().unwrap_or_default().into(),
             },
             parent_id: parent.to_be_bytes(),
             parent_is_remote: more.remote_parent,
-            name: facts.name.into(),
-            kind: site.state().kind(),
+            name: name.unwrap_or(Cow::Borrowed(facts.name)),
+            kind: kind.unwrap_or_else(|| site.state().kind()),
             start,
             end,
-            attributes: attributes(site, more.thread.as_deref().unwrap_or(thread), &more),
-            dropped_attributes: 0,
-            events: Vec::new(),
-            dropped_events: 0,
-            links: Vec::new(),
-            dropped_links: 0,
+            attributes,
+            dropped_attributes,
+            events,
+            dropped_events,
+            links,
+            dropped_links,
             status: match more.end {
+                End::Well if is_ok => Status::Ok,
                 End::Well => Status::Unset,
-                End::Error(name) => Status::Error(name.into_string().into()),
+                End::Error(name) => Status::Error(reason.unwrap_or_else(|| name.into_string().into())),
                 End::Panic => Status::Error("panic".into()),
                 End::Cancelled => Status::Error("cancelled".into()),
             },
             scope: facts.scope.clone(),
-        }
+        };
+        self.exemplars.add(site, more.keyed.as_ref(), &span, clock::seconds(took));
+        span
     }
 }
 
 /// Shows all that was recorded since the last time. Gives how much more there was that found no room.
-fn read(mut visit: impl FnMut(&Thread, Record)) -> u64 {
+fn read(mut visit: impl FnMut(&Arc<Thread>, Record)) -> u64 {
     let (mut dropped, mut at) = (0, 0);
     let mut queues = all_queues();
     while let Some((reader, thread)) = queues.get_mut(at) {
@@ -168,14 +213,16 @@ pub(crate) fn discard() -> (u64, u64) {
     (count, dropped)
 }
 
-fn attributes(site: &'static Site, thread: &Thread, more: &More) -> Attributes {
-    let mut all = Vec::with_capacity(8);
+/// What is known of every span, of this one, and what the program `added`, which is heard last.
+fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyValue>) -> Attributes {
+    let mut all = Vec::with_capacity(8 + added.len());
     let mut add = |key: &'static str, value: Value| all.push(KeyValue::new(key, value));
     match more.keyed.as_deref().map(|keyed: &Keyed| keyed.values.as_deref()) {
         None => {}
         Some(None) => add("otel.metric.overflow", true.into()),
         Some(Some(values)) => {
-            site.state().spec.keys.iter().zip(values).for_each(|(key, value)| add(key, value.clone()));
+            let pairs = site.state().spec.keys.iter().zip(values).filter(|(_, value)| !value.is_absent());
+            pairs.for_each(|(key, value)| add(key, value.clone()));
         }
     }
     add("thread.id", thread.id.into());
@@ -195,6 +242,7 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More) -> Attributes {
         End::Panic => add("error.type", "panic".into()),
         End::Cancelled => add("error.type", "cancelled".into()),
     }
+    all.extend(added);
     Attributes::new(all)
 }
 

@@ -4,19 +4,22 @@
 //! Whether a thread is in a trace that nobody records is kept in a bit of [`CALLEES`], which calls restore anyway.
 
 mod collect;
+mod current;
+pub(super) mod details;
+pub(super) mod exemplars;
 mod ids;
+pub(crate) mod keep;
 mod open;
 mod ring;
 
 use super::{
     alloc::{Tally, uncounted},
-    call::{CALLEES, UNSAMPLED},
-    context::Context,
     keyed::Keyed,
     sampler,
     shard::Cause,
     site::Site,
 };
+use details::Details;
 use ids::Ids;
 use ring::{Reader, Room, Writer};
 use std::{
@@ -30,7 +33,13 @@ use std::{
 };
 
 pub(crate) use collect::{Spans, discard};
+pub(super) use current::{Before, Current, adopt, context, is_recording, restore};
+use current::{CurrentCell, Polled, replace, unchanged, with_running};
+#[cfg(feature = "tracing-layer")]
+pub(super) use current::{Level, hold, let_go, level, put_back};
 pub(super) use ids::derived;
+#[cfg(feature = "tracing-layer")]
+pub(super) use open::Open;
 pub(super) use open::{TracedWord, close, enter, open};
 
 /// W3C `tracestate`, shared by all spans of a trace in this process.
@@ -44,10 +53,19 @@ pub(super) struct Record {
     span: u64,
     /// Zero for a root.
     parent: u64,
-    /// In ticks, as what follows.
+    /// In ticks, as what follows; with [`LEFT_OUT`].
     start: u64,
     took: u64,
     more: Option<Box<More>>,
+}
+
+/// Of a [`Record`]'s start, which would take a hundred years to get there: the sampler left its trace out.
+const LEFT_OUT: u64 = 1 << 63;
+
+/// That bit, of the flags of a trace.
+#[inline(always)]
+fn left_out(flags: u8) -> u64 {
+    u64::from(!flags & 1) << 63
 }
 
 /// What is known of some spans only.
@@ -63,6 +81,7 @@ pub(super) struct More {
     start: u64,
     /// Where an async call began.
     thread: Option<Arc<Thread>>,
+    details: Option<Box<Details>>,
 }
 
 /// How a call ended.
@@ -102,77 +121,6 @@ impl Thread {
     }
 }
 
-/// The span that is running on a thread; none if its number is zero.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Current {
-    pub(super) trace: [u64; 2],
-    pub(super) span: u64,
-    /// Borrowed from whoever made it current.
-    pub(super) state: *const String,
-    pub(super) flags: u8,
-    pub(super) remote: bool,
-}
-
-impl Current {
-    pub(super) const NONE: Self =
-        Self { trace: [0; 2], span: 0, state: ptr::null(), flags: 0, remote: false };
-
-    pub(super) fn trace_state(&self) -> Option<TraceState> {
-        // SAFETY: it comes from `Arc::as_ptr` of one that outlives the time in which it is current.
-        (!self.state.is_null()).then(|| unsafe {
-            Arc::increment_strong_count(self.state);
-            Arc::from_raw(self.state)
-        })
-    }
-}
-
-/// A [`Current`], of which mostly only the span changes; the rest is copied as little as can be.
-struct CurrentCell {
-    high: Cell<u64>,
-    low: Cell<u64>,
-    span: Cell<u64>,
-    state: Cell<*const String>,
-    flags: Cell<u8>,
-    remote: Cell<bool>,
-}
-
-impl CurrentCell {
-    #[expect(clippy::declare_interior_mutable_const, reason = "it is there to be copied")]
-    const NONE: Self = Self {
-        high: Cell::new(0),
-        low: Cell::new(0),
-        span: Cell::new(0),
-        state: Cell::new(ptr::null()),
-        flags: Cell::new(0),
-        remote: Cell::new(false),
-    };
-
-    fn get(&self) -> Current {
-        Current {
-            trace: [self.high.get(), self.low.get()],
-            span: self.span.get(),
-            state: self.state.get(),
-            flags: self.flags.get(),
-            remote: self.remote.get(),
-        }
-    }
-
-    fn set(&self, Current { trace: [high, low], span, state, flags, remote }: Current) {
-        self.high.set(high);
-        self.low.set(low);
-        self.span.set(span);
-        self.state.set(state);
-        self.flags.set(flags);
-        self.remote.set(remote);
-    }
-
-    fn replace(&self, current: Current) -> Current {
-        let before = self.get();
-        self.set(current);
-        before
-    }
-}
-
 /// A sync call that is running and has a span, or hides one.
 struct Frame {
     site: &'static Site,
@@ -189,6 +137,8 @@ struct Local {
     current: CurrentCell,
     ids: Ids,
     frames: UnsafeCell<mem::ManuallyDrop<Vec<Frame>>>,
+    /// The async call that is polled, and how many frames there were when its poll began; null where what is current runs elsewhere.
+    polled: Cell<Polled>,
     queue: UnsafeCell<Option<mem::ManuallyDrop<Queue>>>,
     over: Cell<bool>,
 }
@@ -204,6 +154,7 @@ thread_local! {
             current: CurrentCell::NONE,
             ids: Ids::new(),
             frames: UnsafeCell::new(mem::ManuallyDrop::new(Vec::new())),
+            polled: Cell::new(Polled::NONE),
             queue: UnsafeCell::new(None),
             over: Cell::new(false),
         }
@@ -283,7 +234,7 @@ impl Local {
     fn root(&self) -> bool {
         let low = self.ids.next();
         self.current.low.set(low);
-        sampler::samples(low)
+        sampler::records(low)
     }
 
     /// A span in the one that is running, or the first of a trace that is recorded.
@@ -293,10 +244,11 @@ impl Local {
         if current.span.get() == 0 {
             current.high.set(self.ids.next());
             current.state.set(ptr::null());
+            current.flags.set(sampler::samples(current.low.get()).into());
+        } else if current.remote.replace(false) {
+            current.flags.set(sampler::follows(current.low.get(), current.flags.get() & 1 == 1).into());
         }
         current.span.set(self.ids.next());
-        current.flags.set(1);
-        current.remote.set(false);
     }
 }
 
@@ -344,7 +296,8 @@ pub(super) fn begin(site: &'static Site) {
     });
 }
 
-/// Has the end of a call of `site`, which cannot restore it by itself, take back that a trace is not recorded.
+/// Has the end of a call of `site`, which cannot restore it by itself, take back that a trace is not recorded; or lets whoever leaves
+/// a detached call know that the call is running within it.
 #[cold]
 pub(super) fn begin_unsampled(site: &'static Site) {
     LOCAL.with(|local| {
@@ -390,7 +343,14 @@ pub(super) fn note_memory(memory: Tally) {
 #[inline(always)]
 pub(super) fn end(start: Option<u64>, end: u64) {
     LOCAL.with(|local| {
-        let Some(frame) = local.frames(Vec::pop) else { return };
+        let (frame, left) = local.frames(|frames| (frames.pop(), frames.len() as u32));
+        let Some(frame) = frame else { return };
+        #[cfg(feature = "tracing-layer")]
+        if local.polled.get().below > left {
+            super::detached::unwind(left);
+        }
+        #[cfg(not(feature = "tracing-layer"))]
+        let _ = left;
         if !frame.sampled {
             return;
         }
@@ -402,7 +362,7 @@ pub(super) fn end(start: Option<u64>, end: u64) {
         }
         let (trace, span) = ([current.high.get(), current.low.get()], current.span.replace(outer));
         current.remote.set(outer_remote);
-        let took = end.wrapping_sub(start);
+        let (took, start) = (end.wrapping_sub(start), start | left_out(current.flags.get()));
         local.write(|| Record { site, trace, span, parent: outer, start, took, more });
     });
 }
@@ -417,31 +377,10 @@ fn with_origin(more: &mut Option<Box<More>>, remote_parent: bool, current: &Curr
     });
 }
 
-/// What was current before something else became it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Before {
-    current: Current,
-    /// [`UNSAMPLED`], if it was set.
-    unsampled: u64,
-}
-
-/// Makes `current` what runs on this thread, until [`restore`].
-pub(super) fn replace(current: Current, unsampled: bool) -> Before {
-    let callees = CALLEES.get();
-    CALLEES.set(callees & !UNSAMPLED | if unsampled { UNSAMPLED } else { 0 });
-    let current = LOCAL.with(|local| local.current.replace(current));
-    Before { current, unsampled: callees & UNSAMPLED }
-}
-
-/// Takes back [`replace`] or [`enter`].
-pub(super) fn restore(before: Before) {
-    CALLEES.set(CALLEES.get() & !UNSAMPLED | before.unsampled);
-    LOCAL.with(|local| local.current.set(before.current));
-}
-
-/// What runs on this thread.
-pub(super) fn running() -> Current {
-    LOCAL.with(|local| local.current.get())
+/// How often this process, and those it is a child of, have been forked.
+#[cfg(feature = "tracing-layer")]
+pub(super) fn generation() -> u32 {
+    GENERATION.load(Relaxed)
 }
 
 /// The thread ends: it has no spans any more.
@@ -465,13 +404,12 @@ pub(super) fn forget_parent() {
     LOCAL.with(|local| {
         local.ids.forget();
         local.current.set(Current::NONE);
+        let polled = local.polled.get();
+        if !polled.is_detached() {
+            local.polled.set(Polled { open: ptr::null_mut(), ..polled });
+        }
         local.frames(|frames| frames.iter_mut().for_each(|frame| frame.sampled = false));
         // SAFETY: the thread's own, and nobody has a reference.
         unsafe { *local.queue.get() = None };
     });
-}
-
-/// The context that is current on this thread.
-pub(super) fn context() -> Context {
-    Context::of(running(), CALLEES.get() & UNSAMPLED != 0)
 }

@@ -1,5 +1,7 @@
 //! Spans of async calls: made at the first poll, current while the future is polled, and told when it ends.
 
+#[cfg(feature = "tracing-layer")]
+use super::details::Details;
 use super::{
     super::{
         alloc::{Tally, uncounted},
@@ -8,7 +10,7 @@ use super::{
         shard::Cause,
         site::Site,
     },
-    Before, Current, End, GENERATION, LOCAL, More, Record, replace, running,
+    Before, Current, End, GENERATION, LOCAL, More, Record, left_out, replace, unchanged,
 };
 use std::{
     mem,
@@ -25,6 +27,18 @@ pub(in super::super) struct Open {
     /// Whether its function's latency is not wanted of this call.
     pub(in super::super) untimed: bool,
     more: More,
+}
+
+impl Open {
+    pub(super) fn more_mut(&mut self) -> &mut More {
+        &mut self.more
+    }
+
+    /// What the program adds to it.
+    #[cfg(feature = "tracing-layer")]
+    pub(in super::super) fn details(&mut self) -> &mut Details {
+        self.more.details.get_or_insert_default()
+    }
 }
 
 // SAFETY: what `current` borrows is in `more`.
@@ -61,6 +75,15 @@ impl TracedWord {
             Traced::No => Self::NO,
             Traced::Unsampled(low) => Self(ptr::without_provenance_mut(low as usize | 1)),
             Traced::Open(open) => Self(Box::into_raw(open)),
+        }
+    }
+
+    /// What is current while it runs, and whether nobody records that; `None` where nothing changes.
+    pub(in super::super) fn current(&self) -> Option<(Current, bool)> {
+        match self.open() {
+            Some(open) => Some((open.current, false)),
+            None if self.0.is_null() => None,
+            None => Some((Current { trace: [0, self.0.addr() as u64], ..Current::NONE }, true)),
         }
     }
 
@@ -115,11 +138,10 @@ pub(in super::super) fn open(site: &'static Site, keyed: Option<&Arc<Keyed>>) ->
 
 /// A future is polled.
 pub(in super::super) fn enter(word: &TracedWord) -> Before {
-    let (current, unsampled) = (running(), CALLEES.get() & UNSAMPLED);
-    match word.open() {
-        Some(open) => replace(open.current, false),
-        None if word.0.is_null() || unsampled != 0 => Before { current, unsampled },
-        None => replace(Current { trace: [0, word.0.addr() as u64], ..Current::NONE }, true),
+    match word.current() {
+        Some((current, false)) => replace(current, false, word.0),
+        Some((half, true)) if CALLEES.get() & UNSAMPLED == 0 => replace(half, true, ptr::null_mut()),
+        _ => unchanged(),
     }
 }
 
@@ -144,7 +166,7 @@ pub(in super::super) fn close(
         more.busy = Some(busy);
         more.memory = memory;
         let (trace, span, took) = (current.trace, current.span, end.wrapping_sub(start));
-        let more = Some(Box::new(more));
+        let (more, start) = (Some(Box::new(more)), start | left_out(current.flags));
         LOCAL.with(|local| local.write(|| Record { site, trace, span, parent, start, took, more }));
     });
 }

@@ -2,22 +2,21 @@
 
 use std::process::Command;
 
-use benches::{Arguments, Result, verdict};
-
-use crate::subjects::{Baseline, SUBJECTS};
+use super::{Subject, find, measure};
+use crate::{Arguments, Result, verdict};
 
 /// A run of so many calls less a run of so many leaves the calls alone.
 const CALLS: [u64; 2] = [2_000, 12_000];
 
 /// Prints the table.
-pub(crate) fn report(arguments: &Arguments) -> Result<()> {
+pub(crate) fn report(subjects: &[Subject], arguments: &Arguments) -> Result<()> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Err("counting instructions needs `valgrind` on the PATH (package `valgrind`)".into());
     }
     println!("{:<40}{:>14}{:>12}   verdict", "instructions a call, calling thread", "added", "at most");
-    for subject in SUBJECTS.iter().filter(|subject| arguments.selects(subject.name)) {
-        let baseline = a_call(&format!("{:?}", subject.baseline))?;
-        let added = (a_call(subject.name)? - baseline) / f64::from(subject.calls);
+    for subject in subjects.iter().filter(|subject| arguments.selects(subject.name)) {
+        let added =
+            (a_call(subject.name, "itself")? - a_call(subject.name, "baseline")?) / f64::from(subject.calls);
         let (most, verdict) = match subject.instructions {
             Some(most) => (format!("{most:.0}"), verdict(added <= most)),
             None => (String::new(), ""),
@@ -27,13 +26,13 @@ pub(crate) fn report(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Instructions a call of a subject or a baseline.
-fn a_call(name: &str) -> Result<f64> {
-    let [fewer, more] = [collected(name, CALLS[0])?, collected(name, CALLS[1])?];
+/// Instructions a call of a subject itself, or of its baseline.
+fn a_call(name: &str, which: &str) -> Result<f64> {
+    let [fewer, more] = [collected(name, which, CALLS[0])?, collected(name, which, CALLS[1])?];
     Ok((more - fewer) / (CALLS[1] - CALLS[0]) as f64)
 }
 
-fn collected(name: &str, calls: u64) -> Result<f64> {
+fn collected(name: &str, which: &str, calls: u64) -> Result<f64> {
     let output = Command::new("valgrind")
         .args([
             "--tool=callgrind",
@@ -41,7 +40,7 @@ fn collected(name: &str, calls: u64) -> Result<f64> {
             "--toggle-collect=*counted_by_callgrind*",
         ])
         .arg(std::env::current_exe()?)
-        .args(["--child", "count", name, &calls.to_string()])
+        .args(["--child", "count", name, which, &calls.to_string()])
         .output()?;
     let printed = String::from_utf8_lossy(&output.stderr);
     let count =
@@ -50,18 +49,9 @@ fn collected(name: &str, calls: u64) -> Result<f64> {
 }
 
 /// In a child: makes the calls to be counted, and ends the process before anything else can run.
-pub(crate) fn count(name: &str, calls: u64) -> Result<()> {
-    let baselines = [
-        Baseline::Function,
-        Baseline::Nested,
-        Baseline::AsyncReady,
-        Baseline::AsyncEightPolls,
-        Baseline::Profiled,
-    ];
-    let run = match baselines.into_iter().find(|baseline| format!("{baseline:?}") == name) {
-        Some(baseline) => baseline.run(),
-        None => (crate::subjects::find(name)?.start)()?,
-    };
-    crate::measure::count(&run, calls);
+pub(crate) fn count(subjects: &[Subject], name: &str, which: &str, calls: u64) -> Result<()> {
+    let subject = find(subjects, name)?;
+    let run = if which == "baseline" { (subject.baseline)()? } else { (subject.start)()? };
+    measure::count(&run, calls);
     Ok(())
 }

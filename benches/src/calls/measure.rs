@@ -1,14 +1,14 @@
 //! One process: one subject, its baseline and the floors, interleaved round by round.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use benches::{Result, median};
-
-use crate::floors::{self, Run, repeat};
-use crate::subjects::Subject;
+use super::Subject;
+use super::floors::{self, Run, repeat};
+use crate::{Result, median};
 
 /// What one process found, in nanoseconds a call.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,8 @@ pub(crate) struct Sample {
     pub(crate) time_stamps: f64,
     /// What two `Instant::now` add to the bare function.
     pub(crate) instants: f64,
+    /// Of the spans that were to be recorded, the share that was never received; not a number where there were to be none.
+    pub(crate) lost: f64,
 }
 
 impl Sample {
@@ -39,12 +41,13 @@ pub(crate) struct Effort {
 
 /// Medians over the rounds of this process.
 pub(crate) fn time(subject: &Subject, threads: usize, effort: Effort) -> Result<Sample> {
+    let made = Arc::new(AtomicU64::new(0));
     let runs: Arc<[Run; 5]> = Arc::new([
         repeat(floors::bare),
         repeat(floors::two_time_stamps),
         repeat(floors::two_instants),
-        subject.baseline.run(),
-        (subject.start)()?,
+        (subject.baseline)()?,
+        counting((subject.start)()?, made.clone()),
     ]);
     let counts: Arc<Vec<u64>> = Arc::new(runs.iter().map(|run| calls_in(run, effort.turn)).collect());
     let barrier = Arc::new(Barrier::new(threads));
@@ -70,6 +73,18 @@ pub(crate) fn time(subject: &Subject, threads: usize, effort: Effort) -> Result<
         added: (subject_itself - baseline) / f64::from(subject.calls),
         time_stamps: time_stamps - bare,
         instants: instants - bare,
+        lost: match &subject.spans {
+            Some(spans) => spans.lost(made.load(Relaxed))?,
+            None => f64::NAN,
+        },
+    })
+}
+
+/// The same, but the calls are added to `made`.
+fn counting(run: Run, made: Arc<AtomicU64>) -> Run {
+    Box::new(move |count| {
+        made.fetch_add(count, Relaxed);
+        run(count);
     })
 }
 

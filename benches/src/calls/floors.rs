@@ -9,23 +9,23 @@ use std::time::Instant;
 
 /// The error that no call returns, which the compiler does not know.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Refused;
+pub struct Refused;
 
 /// What every measured function returns.
-pub(crate) type Outcome = Result<u64, Refused>;
+pub type Outcome = Result<u64, Refused>;
 
 /// Runs a measured function so many times.
-pub(crate) type Run = Box<dyn Fn(u64) + Send + Sync>;
+pub type Run = Box<dyn Fn(u64) + Send + Sync>;
 
 /// What every measured function does, apart from being measured.
 #[inline(always)]
-pub(crate) fn body(x: u64) -> Outcome {
+pub fn body(x: u64) -> Outcome {
     let x = black_box(x);
     if x == u64::MAX { Err(Refused) } else { Ok(black_box(x.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 7)) }
 }
 
 /// A [`Run`] that calls `function` with 0, 1, 2, …
-pub(crate) fn repeat(function: impl Fn(u64) -> Outcome + Send + Sync + 'static) -> Run {
+pub fn repeat(function: impl Fn(u64) -> Outcome + Send + Sync + 'static) -> Run {
     Box::new(move |count| {
         for x in 0..count {
             let _ = black_box(function(x));
@@ -33,26 +33,28 @@ pub(crate) fn repeat(function: impl Fn(u64) -> Outcome + Send + Sync + 'static) 
     })
 }
 
+/// The function that most are compared with.
 #[inline(never)]
-pub(crate) fn bare(x: u64) -> Outcome {
+pub fn bare(x: u64) -> Outcome {
     body(x)
 }
 
 /// The bare counterpart of a profiled function that calls a profiled function.
 #[inline(never)]
-pub(crate) fn bare_nested(x: u64) -> Outcome {
+pub fn bare_nested(x: u64) -> Outcome {
     bare(x).and_then(body)
 }
 
 /// The bare asynchronous function: it is ready at poll number `1 + pending`.
-pub(crate) async fn bare_async(x: u64, pending: u32) -> Outcome {
+pub async fn bare_async(x: u64, pending: u32) -> Outcome {
     let outcome = body(x);
     Pending::times(pending).await;
     outcome
 }
 
+/// It, between two readings of the time-stamp counter.
 #[inline(never)]
-pub(crate) fn two_time_stamps(x: u64) -> Outcome {
+pub fn two_time_stamps(x: u64) -> Outcome {
     let start = time_stamp();
     let outcome = body(x);
     black_box(time_stamp().wrapping_sub(start));
@@ -62,7 +64,7 @@ pub(crate) fn two_time_stamps(x: u64) -> Outcome {
 static ON: AtomicBool = AtomicBool::new(false);
 
 /// [`flag`], in a process in which the compiler cannot know that it is off.
-pub(crate) fn flag_off() -> Run {
+pub fn flag_off() -> Run {
     ON.store(black_box(false), Relaxed);
     repeat(flag)
 }
@@ -85,8 +87,9 @@ fn flag(x: u64) -> Outcome {
     outcome
 }
 
+/// It, between two readings of the standard library's clock.
 #[inline(never)]
-pub(crate) fn two_instants(x: u64) -> Outcome {
+pub fn two_instants(x: u64) -> Outcome {
     let start = Instant::now();
     let outcome = body(x);
     black_box(start.elapsed());
@@ -112,11 +115,12 @@ fn time_stamp() -> u64 {
 }
 
 /// Pending so many times, then ready.
-pub(crate) struct Pending(u32);
+#[derive(Debug)]
+pub struct Pending(u32);
 
 impl Pending {
     /// The compiler is not to know how many.
-    pub(crate) fn times(count: u32) -> Self {
+    pub fn times(count: u32) -> Self {
         Self(black_box(count))
     }
 }
@@ -137,7 +141,7 @@ impl Future for Pending {
 
 /// Polls `future` until it is ready, through a pointer as an executor does.
 #[inline(always)]
-pub(crate) fn drive<T>(future: impl Future<Output = T>) -> T {
+pub fn drive<T>(future: impl Future<Output = T>) -> T {
     let future = pin!(future);
     let mut future: Pin<&mut dyn Future<Output = T>> = future;
     black_box(&mut future);
