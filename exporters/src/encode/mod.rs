@@ -46,8 +46,9 @@ pub enum PayloadFormat {
     /// What [`Json`](Self::Json) has, as MessagePack.
     #[cfg(feature = "messagepack")]
     MessagePack,
-    /// A request of OTLP, as protobuf, with counters and histograms as totals. What a receiver says that it refused of it is not
-    /// read: see [`OpenTelemetryExporter`](crate::OpenTelemetryExporter).
+    /// An `ExportMetricsServiceRequest` or `ExportTraceServiceRequest` of OTLP, as protobuf, with counters and histograms as totals.
+    /// For `#[exporter(encode = otlp)]`; [`HttpExporter`](crate::HttpExporter) refuses it, since
+    /// [`OpenTelemetryExporter`](crate::OpenTelemetryExporter) is there.
     #[cfg(feature = "opentelemetry")]
     Otlp,
 }
@@ -114,7 +115,9 @@ impl PayloadFormat {
         if written.items < batch.len() {
             return Err(too_large(written.items, limit));
         }
-        let payload = Payload::new(body, self.content_type(), batch.len(), batch.id().clone());
+        let items = batch.len().saturating_sub(written.skipped);
+        let payload = Payload::new(body, self.content_type(), items, batch.id().clone())
+            .with_signal(batch.signal().kind());
         Ok(Encoded { payload, skipped: written.skipped })
     }
 }

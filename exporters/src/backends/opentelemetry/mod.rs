@@ -3,6 +3,7 @@
 mod answer;
 mod buckets;
 mod config;
+mod derived;
 mod environment;
 mod json;
 mod protobuf;
@@ -12,6 +13,8 @@ mod tests;
 mod wire;
 
 pub use config::{HistogramAggregation, OpenTelemetryConfig, OtlpProtocol, Temporality};
+pub use derived::send;
+pub(crate) use derived::write;
 
 use crate::{
     AnyExporter, Attributes, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info,
@@ -182,24 +185,6 @@ impl OpenTelemetryExporter {
             last.clone_from(&said.message);
         }
     }
-}
-
-/// Writes a batch as protobuf, with attributes beside the resource's, for exporters that send it themselves.
-///
-/// # Errors
-/// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge) where it does not fit.
-pub(crate) fn write(
-    batch: &Batch,
-    attributes: &[(&str, &str)],
-    limit: usize,
-    out: &mut Vec<u8>,
-) -> Result<crate::encode::Written> {
-    let attributes =
-        attributes.iter().map(|(key, text)| KeyValue::new((*key).to_owned(), (*text).to_owned()));
-    let style = Style { attributes: Attributes::new(attributes), ..Style::default() };
-    let written = wire::write::<protobuf::Protobuf>(batch, &style, limit)?;
-    *out = written.body;
-    Ok(crate::encode::Written { items: batch.len(), skipped: written.skipped })
 }
 
 /// A batch as it is sent with default settings, for benchmarks.
