@@ -2,7 +2,7 @@
 
 use exporters::{
     Batch, BatchId, Endpoint, Error, ErrorKind, Exporter, Payload, ProfileMetrics, Profiler, Receipt, Result,
-    Secret, Signal, Transmit, profiled,
+    Secret, Signal, SignalKind, Transmit, profiled,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -186,7 +186,7 @@ fn otlp_says_the_same() {
     let receipt = export(&collected, batch.clone()).unwrap();
     assert_eq!((receipt.accepted, receipt.rejected), (batch.len(), 0));
     let payload = as_otlp.one();
-    assert_eq!((payload.content_type, &payload.id), ("application/x-protobuf", batch.id()));
+    assert_eq!((payload.content_type, payload.signal), ("application/x-protobuf", SignalKind::Metrics));
     let request = Request::read("/v1/metrics", &payload.body);
     request.check();
     let text = |attributes: &[otlp::KeyValue], key: &str| {

@@ -30,6 +30,13 @@ encoded! {
     Collected otlp,
 }
 
+/// `transmit`, too, to the path of each signal.
+#[derive(Debug, Deserialize, Exporter)]
+#[exporter(encode = otlp, http(path = "/otlp"))]
+struct Posted {
+    endpoint: exporters::Endpoint,
+}
+
 fn main() {
     export(&Json).unwrap();
     assert!(SENT.text().starts_with(r#"{"resource":"#), "{}", SENT.text());
@@ -43,5 +50,5 @@ fn main() {
     assert!(SENT.text().contains("function.calls.duration"), "{}", SENT.text());
     assert!(Collected.capability().spans && !Text.capability().spans && Csv.capability().spans && Packed.capability().spans);
     let kinds = exporters::kinds().unwrap();
-    assert!(["collected", "csv", "json", "packed", "text"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    assert!(["collected", "csv", "json", "packed", "posted", "text"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
 }
