@@ -6,23 +6,8 @@ use std::fmt::Write;
 /// What no error may say.
 pub(crate) const CANARY: &str = "hunter2canary";
 
-/// What documents are made of.
-pub(crate) struct Words {
-    /// Kinds of exporters; none where it is no configuration.
-    kinds: &'static [&'static str],
-    /// What variables begin with.
-    prefixes: &'static [&'static str],
-    /// What names end with whose value is no secret, and may be repeated.
-    shown: &'static [&'static str],
-    /// Keys that there are, and beside them what a value may be.
-    keys: &'static [(&'static str, &'static [&'static str])],
-}
-
-impl Words {
-    fn shows(&self, key: &str) -> bool {
-        self.shown.iter().any(|end| key.ends_with(end))
-    }
-}
+/// Keys that there are, and beside them what a value may be.
+pub(crate) type Keys = &'static [(&'static str, &'static [&'static str])];
 
 const DURATIONS: &[&str] = &["10s", "1h30m", "0.5", "5", "1e3", "99999999999999h"];
 const NUMBERS: &[&str] =
@@ -43,27 +28,7 @@ const SOURCES: &[&str] =
     &["p95_latency_ms", "function.calls", "function.calls.duration:p95", "error_rate:p1"];
 const NONE: &[&str] = &[];
 
-const PREFIXES: &[&str] = &["PROFILING_HTTP", "PROFILING_PROMETHEUS", "PROFILING", "PROFILING_FUZZ"];
-const SHOWN: &[&str] = &["file", "name", "type"];
-
-pub(crate) const CONFIGURATION: Words = Words {
-    kinds: &["http", "prometheus", "memory"],
-    prefixes: PREFIXES,
-    shown: SHOWN,
-    keys: CONFIGURATION_KEYS,
-};
-
-pub(crate) const OPENTELEMETRY: Words = Words {
-    kinds: &["opentelemetry"],
-    prefixes: &["PROFILING_OPENTELEMETRY", "PROFILING_A", "OTEL_EXPORTER_OTLP", "OTEL"],
-    // Of an endpoint, all but its user, password and query; what of a certificate is in a variable is its file.
-    shown: &["file", "name", "type", "endpoint", "proxy", "certificate", "client_key"],
-    keys: OPENTELEMETRY_KEYS,
-};
-
-pub(crate) const ZOO: Words = Words { kinds: &[], prefixes: PREFIXES, shown: SHOWN, keys: ZOO_KEYS };
-
-const CONFIGURATION_KEYS: &[(&str, &[&str])] = &[
+pub(crate) const CONFIGURATION: Keys = &[
     ("exporters", NONE),
     ("service", NONE),
     ("name", &["a", "b"]),
@@ -124,90 +89,7 @@ const CONFIGURATION_KEYS: &[(&str, &[&str])] = &[
     ("retry_on_status_codes", NUMBERS),
 ];
 
-const RECEIVERS: &[&str] = &[
-    "http://h:4318",
-    "https://hunter2canary:hunter2canary@h/otlp/?k=hunter2canary",
-    "http://me:hunter2canary@h/v1/traces?k=hunter2canary",
-    "http://me:hunter2canary@h:4317/x/v1/metrics/v1/metrics/",
-    "http://hunter2canary@h:14268/api/traces",
-    "http://z:9411?hunter2canary",
-    "h:4317",
-    "me:hunter2canary@h:4317",
-    "h:hunter2canary",
-    "",
-];
-const PROTOCOLS: &[&str] = &["grpc", "http/protobuf", "http/json", "http"];
-const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd", "br"];
-const HEADERS: &[&str] = &["a=b, c=d%20e", "X-A=${V}", "=b", "a", "a b=c", "te=x"];
-const TIMES: &[&str] = &["10s", "5", "0", "-1", "1h30m", "1e3", "99999999999999h"];
-
-const OPENTELEMETRY_KEYS: &[(&str, &[&str])] = &[
-    ("name", &["a", "b"]),
-    ("traces", FLAGS),
-    ("metrics", FLAGS),
-    ("traces_exporter", &["otlp", "none", "otlp,console"]),
-    ("metrics_exporter", &["otlp", "none", "prometheus"]),
-    ("endpoint", RECEIVERS),
-    ("otlp_endpoint", RECEIVERS),
-    ("traces_endpoint", RECEIVERS),
-    ("metrics_endpoint", RECEIVERS),
-    ("insecure", FLAGS),
-    ("protocol", PROTOCOLS),
-    ("traces_protocol", PROTOCOLS),
-    ("metrics_protocol", PROTOCOLS),
-    ("headers", HEADERS),
-    ("traces_headers", HEADERS),
-    ("metrics_headers", HEADERS),
-    ("X-Team", TEXTS),
-    ("Content-Length", NUMBERS),
-    ("auth", NONE),
-    ("type", &["none", "basic", "bearer", "api_key", "bearr"]),
-    ("token", TEXTS),
-    ("token_secret", SECRETS),
-    ("api_key", TEXTS),
-    ("header", &["X-Key", "Content-Length", "a b"]),
-    ("username", &["me", "a:b"]),
-    ("password", TEXTS),
-    ("compression", COMPRESSIONS),
-    ("traces_compression", COMPRESSIONS),
-    ("metrics_compression", COMPRESSIONS),
-    ("timeout", TIMES),
-    ("timeout_seconds", TIMES),
-    ("traces_timeout", TIMES),
-    ("metrics_timeout", TIMES),
-    ("connect_timeout", TIMES),
-    ("tls", NONE),
-    ("traces_tls", NONE),
-    ("metrics_tls", NONE),
-    ("ca_file", FILES),
-    ("client_cert_file", FILES),
-    ("client_key_file", FILES),
-    ("certificate", FILES),
-    ("client_certificate", FILES),
-    ("client_key", FILES),
-    ("proxy", URLS),
-    ("local_address", &["127.0.0.1", "::1", "h"]),
-    ("temporality", &["cumulative", "delta", "lowmemory", "detla"]),
-    ("temporality_preference", &["cumulative", "DELTA", "LowMemory", "x"]),
-    (
-        "default_histogram_aggregation",
-        &["base2_exponential_bucket_histogram", "explicit_bucket_histogram", "x"],
-    ),
-    ("explicit_bounds", NUMBERS),
-    ("service_name", TEXTS),
-    ("resource_attributes", TEXTS),
-    ("attributes", TEXTS),
-    ("span_name_prefix", TEXTS),
-    ("create_child_spans", FLAGS),
-    ("batch_size", NUMBERS),
-    ("max_body", &["1MB", "5", "0", "1e3kB", "9999999999GB"]),
-    ("retry", NONE),
-    ("retry_config", NONE),
-    ("max_retries", NUMBERS),
-    ("retry_on_status_codes", NUMBERS),
-];
-
-const ZOO_KEYS: &[(&str, &[&str])] = &[
+pub(crate) const ZOO: Keys = &[
     ("pair", TEXTS),
     ("meters", NUMBERS),
     ("nothing", &["~", "null", ""]),
@@ -260,10 +142,9 @@ impl Document {
         Some(Self { with_canary: !text.contains(CANARY), text, variables: Vec::new() })
     }
 
-    pub(crate) fn of(bytes: &[u8], words: Words) -> Option<Self> {
-        let configuration = !words.kinds.is_empty();
-        let mut make = Make { from: Unstructured::new(bytes), words, text: String::new() };
-        make.map(0, configuration).ok()?;
+    pub(crate) fn of(bytes: &[u8], keys: Keys) -> Option<Self> {
+        let mut make = Make { from: Unstructured::new(bytes), keys, text: String::new() };
+        make.map(0, keys.first().is_some_and(|(key, _)| *key == "exporters")).ok()?;
         let variables = make.variables().unwrap_or_default();
         Some(Self { text: make.text, variables, with_canary: true })
     }
@@ -271,7 +152,7 @@ impl Document {
 
 struct Make<'a> {
     from: Unstructured<'a>,
-    words: Words,
+    keys: Keys,
     text: String,
 }
 
@@ -281,7 +162,7 @@ impl Make<'_> {
         if configuration {
             self.text.push_str("exporters: [");
             while self.more(2, 3)? {
-                let kind = *self.from.choose(self.words.kinds)?;
+                let kind = *self.from.choose(&["http", "prometheus", "memory"])?;
                 let _ = write!(self.text, "{{type: {kind}, config: ");
                 self.map(2, false)?;
                 for (key, is_map) in [("metrics_mapping", true), ("filter", true), ("enabled", false)] {
@@ -295,7 +176,7 @@ impl Make<'_> {
             self.text.push_str("], ");
         }
         while self.more(3, 4)? {
-            let (key, values) = *self.from.choose(self.words.keys)?;
+            let (key, values) = *self.from.choose(self.keys)?;
             match self.from.int_in_range(0..=30)? {
                 0 => {
                     let key: &str = self.from.arbitrary()?;
@@ -318,7 +199,8 @@ impl Make<'_> {
     }
 
     fn value(&mut self, key: &str, values: &[&str], depth: usize) -> Result<()> {
-        let name = self.words.shows(key);
+        // What is no secret may be repeated: names, and files.
+        let name = key.ends_with("file") || key.ends_with("name") || key == "type";
         let kinds = if values.is_empty() { 6..=11 } else { 0..=11 };
         match self.from.int_in_range(kinds)? {
             0..=5 => {
@@ -362,15 +244,18 @@ impl Make<'_> {
     fn variables(&mut self) -> Result<Vec<(String, String)>> {
         let mut variables = Vec::new();
         while self.more(1, 2)? {
-            let mut name = self.from.choose(self.words.prefixes)?.to_string();
-            let (key, values) = *self.from.choose(self.words.keys)?;
+            let mut name = self
+                .from
+                .choose(&["PROFILING_HTTP", "PROFILING_PROMETHEUS", "PROFILING", "PROFILING_FUZZ"])?
+                .to_string();
+            let (key, values) = *self.from.choose(self.keys)?;
             let mut last = (key, values);
             let _ = write!(name, "_{}", key.to_uppercase());
             if self.from.ratio(1, 3)? {
-                last = *self.from.choose(self.words.keys)?;
+                last = *self.from.choose(self.keys)?;
                 let _ = write!(name, "_{}", last.0.to_uppercase());
             }
-            let is_name = self.words.shows(last.0);
+            let is_name = last.0.ends_with("file") || last.0.ends_with("name") || last.0 == "type";
             let text = if is_name || !last.1.is_empty() && self.from.ratio(1, 2)? {
                 self.from.choose(if last.1.is_empty() { TEXTS } else { last.1 })?.to_string()
             } else {
