@@ -107,13 +107,16 @@ pub fn profile(input: TokenStream) -> TokenStream {
 /// | argument | meaning |
 /// |---|---|
 /// | `kind = "acme"` | its name in configuration files and variables; if absent, the struct's in `snake_case` |
-/// | `encode = json` | how a payload is written: `json`, `csv`, `prometheus` or `messagepack`; the last two are features of `exporters` |
+/// | `encode = json` | how a payload is written: `json`, `csv`, `prometheus`, `messagepack` or `otlp`; the last three are in features of `exporters`: `prometheus`, `messagepack`, `opentelemetry` |
 /// | `max_items = 1000` | the most items that one payload holds |
 /// | `max_bytes = 1024 * 1024` | the most bytes that one payload has |
 /// | `http(path = "/v1/metrics", auth = bearer(token))` | writes `transmit`, too (see below) |
 /// | `health = Self::check` | `async fn(&Self) -> Health`, which asks the backend; if absent, it counts as healthy |
 /// | `register = false` | not a kind: only the program itself can make one, and it need not be `Deserialize` |
 /// | `crate = path` | where `exporters` is, if not at `::exporters` |
+///
+/// With `encode = otlp` a payload is one request of OTLP, of metrics or of spans; a hand-written `transmit` learns from
+/// `Payload::signal` of which. Items that OTLP has no form for are left out and counted as rejected, in any format.
 ///
 /// # On the struct: `#[metric(name = source, ..)]`
 ///
@@ -143,6 +146,10 @@ pub fn profile(input: TokenStream) -> TokenStream {
 /// | `endpoint = url` | the field with the URL, an `Endpoint`; if absent, `endpoint` |
 /// | `path = "/v1/metrics"` | what is added to the URL's path |
 /// | `auth = bearer(token)` | the fields that say who sends: `bearer(token)`, `api_key(token, header = "X-API-Key")`, `basic(user, password)` or `none` |
+///
+/// With `encode = otlp`, `/v1/metrics` or `/v1/traces` is added after that, as senders of OTLP do it: `http(auth = bearer(token))` is
+/// enough for `endpoint: http://collector:4318`, and `path = "/otlp"` makes `/otlp/v1/metrics` of it. An endpoint or path that ends with
+/// one of them already is refused. What the receiver says that it refused of a payload is counted as rejected.
 #[proc_macro_derive(Exporter, attributes(exporter, metric))]
 pub fn exporter(input: TokenStream) -> TokenStream {
     exporter::derive(input.into()).into()

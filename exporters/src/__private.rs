@@ -32,6 +32,8 @@ pub use crate::encode::record_again;
 /// What `#[exporter(http(..))]` needs.
 #[cfg(feature = "http")]
 pub mod http {
+    #[cfg(feature = "opentelemetry")]
+    pub use crate::backends::opentelemetry::send as send_otlp;
     pub use crate::transport::{
         retry_after,
         transmit::{AuthRef, HttpTransmit},

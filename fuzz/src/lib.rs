@@ -1,6 +1,7 @@
 //! What is fuzzed, and what must hold; also what the ordinary tests replay the corpora through.
 
 mod document;
+mod opentelemetry;
 mod zoo;
 
 use document::{CANARY, Document};
@@ -31,14 +32,21 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 const NAMES: [&str; 6] =
     [", kind: ", ", exporter: ", ", metric: ", ", file: ", ", endpoint: ", "is not set; set it"];
 
+/// Where something is wrong: in the file, in a variable, or outside of the folder.
+const PLACES: [&str; 4] = ["fuzz.yaml", "PROFILING_", "OTEL_", "only files in the folder"];
+
 /// What a person is told of an error: little, in one line, and no value.
 fn check(result: Result<(), Error>, with_canary: bool) {
     let Err(error) = result else { return };
     let text = error.to_string();
-    assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{text:?}");
-    assert!(text.len() < 4096, "{} bytes: {text}", text.len());
+    check_text(&text);
     let names = NAMES.iter().any(|name| text.contains(name));
     assert!(!with_canary || names || !text.contains(CANARY), "{text}");
+}
+
+fn check_text(text: &str) {
+    assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{text:?}");
+    assert!(text.len() < 4096, "{} bytes: {text}", text.len());
 }
 
 fn world<R>(more: &[(String, String)], run: impl FnOnce(World<'_>) -> R) -> R {
@@ -48,8 +56,11 @@ fn world<R>(more: &[(String, String)], run: impl FnOnce(World<'_>) -> R) -> R {
     run(World { variables: &variables, folder: &FOLDER })
 }
 
-/// A text as it is; after a byte of 0 to 2, a document made of the bytes, or other types.
+/// A text as it is; after a byte of 0 to 3, a document made of the bytes, or other types.
 pub fn configuration(data: &[u8]) {
+    if let [3, rest @ ..] = data {
+        return opentelemetry(rest);
+    }
     let (document, zoo) = match data {
         [0, rest @ ..] => (Document::of(rest, document::CONFIGURATION), false),
         [1, rest @ ..] => (Document::of(rest, document::ZOO), true),
@@ -62,6 +73,19 @@ pub fn configuration(data: &[u8]) {
         false => fuzz::configuration(Some(&text), world),
     });
     check(result, with_canary);
+}
+
+/// Settings of an exporter to OpenTelemetry, of whose secrets no error says anything.
+fn opentelemetry(bytes: &[u8]) {
+    let Ok((text, variables)) = opentelemetry::document(bytes) else { return };
+    let folder = FOLDER.to_string_lossy();
+    let variables: Vec<_> =
+        variables.into_iter().map(|(name, value)| (name, value.replace("${FOLDER}", &folder))).collect();
+    let Err(error) = world(&variables, |world| fuzz::configuration(Some(&text), world)) else { return };
+    let told = error.to_string();
+    check_text(&told);
+    assert!(!told.contains(CANARY), "{told}\n{text}{variables:?}");
+    assert!(PLACES.iter().any(|place| told.contains(place)), "{told}\n{text}{variables:?}");
 }
 
 /// Lines of `NAME=value`, with `\n` for a line break; of all kinds, and of types of another program.

@@ -2,7 +2,7 @@
 
 use exporters::{
     Batch, BatchId, Endpoint, Error, ErrorKind, Exporter, Payload, ProfileMetrics, Profiler, Receipt, Result,
-    Secret, Signal, Transmit, profiled,
+    Secret, Signal, SignalKind, Transmit, profiled,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
+use tests::otlp::{self, Data, Number, Request};
 
 /// What exporters have sent, and what they are answered.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +102,7 @@ mapped! {
     Json json,
     Csv csv,
     Packed messagepack,
+    Collected otlp,
     Prometheus prometheus,
 }
 
@@ -174,6 +176,58 @@ fn messagepack_says_the_same() {
     assert_eq!(packed.content_type, "application/vnd.msgpack");
     let packed: Value = rmp_serde::from_slice(&packed.body).unwrap();
     assert_eq!(packed, serde_json::from_slice::<Value>(&as_json.one().body).unwrap());
+}
+
+#[test]
+fn otlp_says_the_same() {
+    let ((json, as_json), (collected, as_otlp)) = (Json::new(), Collected::new());
+    let batch = batch(recorded());
+    export(&json, batch.clone()).unwrap();
+    let receipt = export(&collected, batch.clone()).unwrap();
+    assert_eq!((receipt.accepted, receipt.rejected), (batch.len(), 0));
+    let payload = as_otlp.one();
+    assert_eq!((payload.content_type, payload.signal), ("application/x-protobuf", SignalKind::Metrics));
+    let request = Request::read("/v1/metrics", &payload.body);
+    request.check();
+    let text = |attributes: &[otlp::KeyValue], key: &str| {
+        let own = attributes.iter().find(|own| own.key == key)?.value.clone()?;
+        match own.value? {
+            otlp::Value::StringValue(text) => Some(text),
+            _ => None,
+        }
+    };
+    let environment = text(&request.resource().attributes, "deployment.environment.name");
+    assert_eq!(environment.as_deref(), Some("production"));
+
+    // Of each point of `charge`, or of everything: its kind, its unit and its value.
+    let mut found = BTreeMap::new();
+    let mut items = 0;
+    for (_, metric) in request.metrics() {
+        let (kind, points) = match metric.data.unwrap() {
+            Data::Sum(sum) if sum.is_monotonic => ("counter", sum.data_points),
+            Data::Gauge(gauge) => ("gauge", gauge.data_points),
+            other => panic!("{other:?}"),
+        };
+        items += points.len();
+        for point in points {
+            if text(&point.attributes, "function").is_some_and(|of| of != "charge") {
+                continue;
+            }
+            let value = match point.value.unwrap() {
+                Number::AsInt(value) => value as f64,
+                Number::AsDouble(value) => value,
+            };
+            let result = text(&point.attributes, "result").map(|result| format!("/{result}"));
+            let name = format!("{}{}", metric.name, result.unwrap_or_default());
+            found.insert(name, (kind.to_owned(), metric.unit.clone(), value));
+        }
+    }
+    assert_eq!(items, payload.items);
+    let document: Value = serde_json::from_slice(&as_json.one().body).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of = |point: &Value| (text(&point["kind"]), text(&point["unit"]), point["value"].as_f64().unwrap());
+    let expected = points(&document).into_iter().map(|(name, point)| (name, of(point))).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
 
+use proptest::{collection::vec, prelude::*};
 use std::{fs, path::Path};
 
 fn replay(target: &str, run: fn(&[u8])) {
@@ -36,4 +37,14 @@ fn records() {
 #[test]
 fn headers() {
     replay("retry_after", fuzz::retry_after);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// The fuzzer's own documents, without its patience.
+    #[test]
+    fn settings_of_opentelemetry(bytes in vec(any::<u8>(), 0..600)) {
+        fuzz::configuration(&[&[3], &*bytes].concat());
+    }
 }

@@ -43,16 +43,18 @@ pub(super) enum Format {
     Csv,
     Prometheus,
     MessagePack,
+    Otlp,
 }
 
 impl Format {
-    const ALL: [Self; 4] = [Self::Json, Self::Csv, Self::Prometheus, Self::MessagePack];
-    const WORDS: [&str; 4] = ["json", "csv", "prometheus", "messagepack"];
+    const ALL: [Self; 5] = [Self::Json, Self::Csv, Self::Prometheus, Self::MessagePack, Self::Otlp];
+    const WORDS: [&str; 5] = ["json", "csv", "prometheus", "messagepack", "otlp"];
 
     fn feature(self) -> Option<&'static str> {
         match self {
             Self::Prometheus if cfg!(not(feature = "prometheus")) => Some("prometheus"),
             Self::MessagePack if cfg!(not(feature = "messagepack")) => Some("messagepack"),
+            Self::Otlp if cfg!(not(feature = "opentelemetry")) => Some("opentelemetry"),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::{Data, DeriveInput, Error, GenericParam, LitStr, Member, Result};
 
-use super::args::{bad_kind, is_kind, name};
+use super::args::{Format, bad_kind, is_kind, name};
 use super::http::Http;
 use super::metric::{Metric, Source};
 use super::model::{Field, Model};
@@ -59,6 +59,9 @@ pub(super) fn model(model: &Model, errors: &mut Errors) {
     }
     if let Some(http) = &model.args.http {
         self::http(http, &model.fields, errors);
+        if let (Format::Otlp, Some(path)) = (model.args.format, &http.path) {
+            errors.keep(otlp_path(path));
+        }
     }
 }
 
@@ -157,6 +160,18 @@ fn contradiction(subject: &str, natural: Kind, wanted: Kind, span: Span) -> Erro
 
 fn described(kind: Kind) -> &'static str {
     KINDS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| word)
+}
+
+/// Refuses the path of a signal where each signal's is added.
+fn otlp_path(path: &LitStr) -> Result<()> {
+    let text = path.value();
+    let text = text.trim_end_matches('/');
+    let Some(root) = text.strip_suffix("/v1/metrics").or_else(|| text.strip_suffix("/v1/traces")) else {
+        return Ok(());
+    };
+    let cure = if root.is_empty() { "leave it out".to_owned() } else { format!("write `path = \"{root}\"`") };
+    let message = format!("`encode = otlp` adds `/v1/metrics` or `/v1/traces` itself; {cure}");
+    Err(Error::new(path.span(), message))
 }
 
 /// Refuses fields that are not there.

@@ -23,7 +23,7 @@ pub(super) fn exporter(model: &Model) -> TokenStream {
         Some(check) => quote_spanned!(Span::mixed_site()=> #check(self).await),
         None => quote!(#private::Health::Healthy),
     };
-    let transmit = args.http.as_ref().map(|http| http::transmit(http, ident, &private));
+    let transmit = args.http.as_ref().map(|http| http::transmit(http, args.format, ident, &private));
     let registration = (!args.unregistered).then(|| registration(ident, &kind, &private));
     // Where it has no `Transmit`, that is what is wrong.
     let at = Span::mixed_site().located_at(ident.span());
@@ -104,6 +104,7 @@ fn format(format: Format) -> Ident {
         Format::Csv => "Csv",
         Format::Prometheus => "Prometheus",
         Format::MessagePack => "MessagePack",
+        Format::Otlp => "Otlp",
     };
     Ident::new(variant, Span::mixed_site())
 }

@@ -49,9 +49,12 @@ pub fn settings<T: DeserializeOwned>(text: &str, world: World<'_>) -> Result<T> 
 impl World<'_> {
     fn environment(&self) -> Result<Environment> {
         for (name, text) in self.variables {
+            // OpenTelemetry's variables for files.
+            let is_file =
+                ["_FILE", "CERTIFICATE", "CLIENT_KEY"].iter().any(|end| variable_name(name).ends_with(end));
             let is_list_with_file = name.starts_with("PROFILING_") && text.contains("file");
             if *name == "PROFILING_EXPORTERS_CONFIG"
-                || variable_name(name).ends_with("_FILE") && !self.contains(text)
+                || is_file && !self.contains(text)
                 || is_list_with_file && text.contains('=')
             {
                 return Err(outside());

@@ -46,6 +46,11 @@ pub enum PayloadFormat {
     /// What [`Json`](Self::Json) has, as MessagePack.
     #[cfg(feature = "messagepack")]
     MessagePack,
+    /// An `ExportMetricsServiceRequest` or `ExportTraceServiceRequest` of OTLP, as protobuf, with counters and histograms as totals.
+    /// For `#[exporter(encode = otlp)]`; [`HttpExporter`](crate::HttpExporter) refuses it, since
+    /// [`OpenTelemetryExporter`](crate::OpenTelemetryExporter) is there.
+    #[cfg(feature = "opentelemetry")]
+    Otlp,
 }
 
 impl PayloadFormat {
@@ -58,6 +63,8 @@ impl PayloadFormat {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             #[cfg(feature = "messagepack")]
             Self::MessagePack => "application/vnd.msgpack",
+            #[cfg(feature = "opentelemetry")]
+            Self::Otlp => "application/x-protobuf",
         }
     }
 }
@@ -68,7 +75,7 @@ impl PayloadFormat {
 pub struct Encoded {
     /// What to send.
     pub payload: Payload,
-    /// Items that cannot be written: their value is not a finite number.
+    /// Items that cannot be written: their value is not a finite number, or the format has no form for them.
     pub skipped: usize,
 }
 
@@ -100,11 +107,17 @@ impl PayloadFormat {
             PayloadFormat::MessagePack => {
                 document::write(batch, attributes, limit, &mut messagepack::MessagePack(&mut body))
             }
+            #[cfg(feature = "opentelemetry")]
+            PayloadFormat::Otlp => {
+                crate::backends::opentelemetry::write(batch, attributes, limit, &mut body)?
+            }
         };
         if written.items < batch.len() {
             return Err(too_large(written.items, limit));
         }
-        let payload = Payload::new(body, self.content_type(), batch.len(), batch.id().clone());
+        let items = batch.len().saturating_sub(written.skipped);
+        let payload = Payload::new(body, self.content_type(), items, batch.id().clone())
+            .with_signal(batch.signal().kind());
         Ok(Encoded { payload, skipped: written.skipped })
     }
 }

@@ -50,6 +50,9 @@ impl Derived {
             return Ok(Receipt::accepted(given));
         }
         let Encoded { payload, skipped } = self.format.encode(&batch, attributes, max_bytes)?;
+        if payload.items == 0 {
+            return Ok(Receipt::default().with_rejected(given));
+        }
         let first = exporter.transmit(payload.clone()).await;
         let receipt = match first {
             Err(error) if error.kind() == ErrorKind::Unauthorized && refresh() => {

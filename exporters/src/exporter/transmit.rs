@@ -1,7 +1,7 @@
 //! The one method that the author of a derived exporter writes: sending a payload that is encoded already.
 
 use super::Receipt;
-use crate::{BatchId, Result};
+use crate::{BatchId, Result, SignalKind};
 use bytes::Bytes;
 use std::future::Future;
 
@@ -40,14 +40,23 @@ pub struct Payload {
     pub content_type: &'static str,
     /// How many items it holds.
     pub items: usize,
+    /// What they are: some backends take each in a place of its own.
+    pub signal: SignalKind,
     /// The batch it was made from; the same when it is sent again, so that a backend can tell.
     pub id: BatchId,
 }
 
 impl Payload {
-    /// A payload made from the batch `id`.
+    /// A payload of metrics, made from the batch `id`.
     pub fn new(body: impl Into<Bytes>, content_type: &'static str, items: usize, id: BatchId) -> Self {
-        Self { body: body.into(), content_type, items, id }
+        Self { body: body.into(), content_type, items, signal: SignalKind::Metrics, id }
+    }
+
+    /// Sets what the items are.
+    #[must_use]
+    pub fn with_signal(mut self, signal: SignalKind) -> Self {
+        self.signal = signal;
+        self
     }
 
     /// That all of its items were taken.

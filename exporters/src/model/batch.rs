@@ -25,7 +25,25 @@ pub enum Signal {
     Spans(Arc<Spans>),
 }
 
+/// What the items of a [`Batch`] are.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum SignalKind {
+    /// Points of metrics.
+    Metrics,
+    /// Spans.
+    Spans,
+}
+
 impl Signal {
+    /// What its items are.
+    pub fn kind(&self) -> SignalKind {
+        match self {
+            Self::Metrics(_) => SignalKind::Metrics,
+            Self::Spans(_) => SignalKind::Spans,
+        }
+    }
+
     /// How many items it holds.
     pub(crate) fn len(&self) -> usize {
         match self {

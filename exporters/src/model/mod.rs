@@ -16,7 +16,7 @@ mod span;
 mod trace_context;
 
 pub use attribute::{Attributes, KeyValue, Value};
-pub use batch::{Batch, BatchId, Signal};
+pub use batch::{Batch, BatchId, Signal, SignalKind};
 pub(crate) use histogram::bound;
 pub use histogram::{Buckets, ExponentialHistogram, Histogram};
 #[cfg(all(feature = "file", feature = "zstd"))]

@@ -1,7 +1,7 @@
 //! Sending a payload: the headers that tell what it is, and what `#[exporter(http(..))]` expands to.
 
 use super::{
-    Client, Options, Request, Statuses, TlsConfig,
+    Answer, Client, Options, Request, Statuses, TlsConfig,
     auth::{basic, bearer, header_name, plain},
 };
 use crate::{BatchId, Endpoint, Payload, Receipt, Result, Secret};
@@ -71,6 +71,22 @@ impl HttpTransmit {
         payload: Payload,
     ) -> Result<Receipt> {
         let joined = if path.is_empty() { endpoint.clone() } else { endpoint.join(path)? };
+        let (items, bytes) = (payload.items, payload.body.len());
+        let answer = self.post(&joined, auth, payload, &Statuses::default()).await?;
+        Ok(Receipt::accepted(items).with_transfer(bytes, answer.response_time))
+    }
+
+    /// Posts `payload` to `endpoint`, of whose answer `statuses` are those that say to try again.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub(crate) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        auth: AuthRef<'_>,
+        payload: Payload,
+        statuses: &Statuses,
+    ) -> Result<Answer> {
         let mut headers = payload_headers(payload.content_type, &payload.id);
         match auth {
             AuthRef::None => {}
@@ -80,11 +96,10 @@ impl HttpTransmit {
                 _ = headers.insert(header_name("auth", name)?, plain("auth", key)?);
             }
         }
-        let (items, bytes) = (payload.items, payload.body.len());
-        let request = Request { method: Method::POST, endpoint: &joined, headers, body: payload.body };
+        let request = Request { method: Method::POST, endpoint, headers, body: payload.body };
         let answer = self.client(endpoint.is_https())?.send(request).await?;
-        answer.check(&Statuses::default()).map_err(|error| error.with_context("endpoint", &joined))?;
-        Ok(Receipt::accepted(items).with_transfer(bytes, answer.response_time))
+        answer.check(statuses).map_err(|error| error.with_context("endpoint", endpoint))?;
+        Ok(answer)
     }
 
     fn client(&self, https: bool) -> Result<&Client> {

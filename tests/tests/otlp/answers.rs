@@ -13,12 +13,12 @@ use tests::{
     otlp::{Data, Request, Value},
 };
 
-fn counters(items: u64) -> Batch {
+pub(crate) fn counters(items: u64) -> Batch {
     let points = (0..items).map(|at| data::point([KeyValue::new("at", at as i64)], Number::U64(at)));
     metrics(data::snapshot(vec![data::metric("calls", "{call}", data::counter(points.collect()))]))
 }
 
-fn span(parent: Option<bool>) -> Span {
+pub(crate) fn span(parent: Option<bool>) -> Span {
     Span {
         context: SpanContext { trace_id: [1; 16], span_id: [2; 8], ..SpanContext::default() },
         parent_id: if parent.is_some() { [3; 8] } else { [0; 8] },
@@ -38,7 +38,7 @@ fn span(parent: Option<bool>) -> Span {
     }
 }
 
-fn spans(spans: impl IntoIterator<Item = Span>) -> Batch {
+pub(crate) fn spans(spans: impl IntoIterator<Item = Span>) -> Batch {
     batch(Signal::Spans(std::sync::Arc::new(spans.into_iter().collect())))
 }
 

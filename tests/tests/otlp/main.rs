@@ -1,6 +1,7 @@
 //! What the OpenTelemetry exporter sends, read by others: the generated decoder of another project, and real receivers.
 
 mod answers;
+mod derived;
 mod grpc;
 mod random;
 mod receivers;
@@ -8,9 +9,7 @@ mod rows;
 mod tls;
 mod wire;
 
-use exporters::{
-    Batch, BatchId, Exporter, OpenTelemetryConfig, OpenTelemetryExporter, Receipt, Result, Signal,
-};
+use exporters::{Batch, BatchId, Exporter, OpenTelemetryConfig, Receipt, Result, Signal};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -30,7 +29,7 @@ fn metrics(metrics: exporters::ProfileMetrics) -> Batch {
 }
 
 /// No future takes longer than this, unless it hangs.
-fn export(exporter: &OpenTelemetryExporter, batch: Batch) -> Result<Receipt> {
+fn export(exporter: &impl Exporter, batch: Batch) -> Result<Receipt> {
     let wait = async { tokio::time::timeout(Duration::from_secs(60), exporter.export(batch)).await };
     runtime().block_on(wait).expect("it hangs")
 }

@@ -4,13 +4,14 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Ident, Member};
 
+use crate::exporter::args::Format;
 use crate::exporter::http::{Auth, Http};
 
 /// What a header with an API key is called, unless somebody says otherwise.
 const API_KEY: &str = "X-API-Key";
 
 /// The implementation of `Transmit`.
-pub(super) fn transmit(http: &Http, ident: &Ident, private: &TokenStream) -> TokenStream {
+pub(super) fn transmit(http: &Http, format: Format, ident: &Ident, private: &TokenStream) -> TokenStream {
     let ours = Span::mixed_site();
     let default = Member::from(Ident::new("endpoint", Span::call_site()));
     let endpoint = http.endpoint.as_ref().unwrap_or(&default);
@@ -24,6 +25,11 @@ pub(super) fn transmit(http: &Http, ident: &Ident, private: &TokenStream) -> Tok
             quote_spanned!(ours=> ApiKey(#header, &self.#key))
         }
     };
+    let send = match format {
+        // It has a path for each signal, and an answer that says what was refused.
+        Format::Otlp => quote_spanned!(ours=> #private::http::send_otlp),
+        _ => quote_spanned!(ours=> #private::http::HttpTransmit::send),
+    };
     quote_spanned! {ours=>
         static __EXPORTERS_HTTP: #private::http::HttpTransmit = #private::http::HttpTransmit::new();
         #[automatically_derived]
@@ -32,9 +38,8 @@ pub(super) fn transmit(http: &Http, ident: &Ident, private: &TokenStream) -> Tok
                 &self,
                 __exporters_payload: #private::Payload,
             ) -> #private::Result<#private::Receipt> {
-                __EXPORTERS_HTTP
-                    .send(&self.#endpoint, #path, #private::http::AuthRef::#auth, __exporters_payload)
-                    .await
+                let __exporters_auth = #private::http::AuthRef::#auth;
+                #send(&__EXPORTERS_HTTP, &self.#endpoint, #path, __exporters_auth, __exporters_payload).await
             }
         }
     }

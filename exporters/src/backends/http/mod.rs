@@ -87,6 +87,12 @@ impl HttpExporter {
         check_url(&config.endpoint)?;
         let attributes = Names::check("attribute", config.attributes.keys().map(String::as_str));
         attributes.map_err(|error| error.with_context("setting", "attributes"))?;
+        #[cfg(feature = "opentelemetry")]
+        if config.format == crate::PayloadFormat::Otlp {
+            let message =
+                "OTLP has an exporter of its own: use `type: opentelemetry`, or `OpenTelemetryExporter`";
+            return Err(Error::new(ErrorKind::ConfigInvalid, message).with_context("setting", "format"));
+        }
         if config.batch_size == Some(0) {
             return Err(Error::new(ErrorKind::ConfigInvalid, "`batch_size` must be at least 1"));
         }

@@ -1,5 +1,6 @@
 //! `OpenTelemetryConfig`: every setting of the OpenTelemetry exporter.
 
+use super::target::{METRICS, TRACES};
 use crate::{
     AuthConfig, Compression, Endpoint, Error, ErrorKind, Result, RetryConfig, Secret, TlsConfig,
     settings::Names,
@@ -289,7 +290,7 @@ impl OpenTelemetryConfig {
     pub(super) fn of_signals(&self) -> [Option<OfSignal<'_>>; 2] {
         let timeout = |own: Option<Duration>| own.or(self.timeout).unwrap_or(TIMEOUT);
         let traces = OfSignal {
-            path: "v1/traces",
+            path: TRACES,
             method: "opentelemetry.proto.collector.trace.v1.TraceService/Export",
             setting: "traces_endpoint",
             endpoint: self.traces_endpoint.as_ref(),
@@ -300,7 +301,7 @@ impl OpenTelemetryConfig {
             tls: self.traces_tls.as_ref().unwrap_or(&self.tls),
         };
         let metrics = OfSignal {
-            path: "v1/metrics",
+            path: METRICS,
             method: "opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
             setting: "metrics_endpoint",
             endpoint: self.metrics_endpoint.as_ref(),

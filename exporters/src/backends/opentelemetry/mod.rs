@@ -3,6 +3,7 @@
 mod answer;
 mod buckets;
 mod config;
+mod derived;
 mod environment;
 mod json;
 mod protobuf;
@@ -12,6 +13,8 @@ mod tests;
 mod wire;
 
 pub use config::{HistogramAggregation, OpenTelemetryConfig, OtlpProtocol, Temporality};
+pub use derived::send;
+pub(crate) use derived::write;
 
 use crate::{
     AnyExporter, Attributes, Batch, Capability, DropReason, Error, ErrorKind, Exporter, Health, Info,

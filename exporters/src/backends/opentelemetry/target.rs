@@ -14,6 +14,11 @@ const DEFAULT: &str = "http://localhost:4318";
 /// Those of gRPC.
 const DEFAULT_GRPC: &str = "http://localhost:4317";
 
+/// Added to the endpoint of all signals for spans.
+pub(super) const TRACES: &str = "v1/traces";
+/// The same for metrics.
+pub(super) const METRICS: &str = "v1/metrics";
+
 /// Where spans or metrics are sent.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -137,18 +142,24 @@ fn resolve(base: Option<&Endpoint>, signal: &OfSignal<'_>) -> Result<Endpoint> {
         Some(base) => base.clone(),
         None => DEFAULT.parse()?,
     };
-    let path = base.uri().path().trim_end_matches('/');
-    if path.ends_with("/v1/traces") || path.ends_with("/v1/metrics") {
-        let cure = format!(
-            "the path of a signal is added to it: set it to {}, or set `traces_endpoint` and `metrics_endpoint`, which are used \
-             as they are",
-            at(&base, strip_signals(path)),
-        );
-        return Err(wrong("endpoint", &base, &cure));
-    }
-    match misplaced(&base, "") {
-        Some(cure) => Err(wrong("endpoint", &base, &cure)),
-        None => base.join(signal.path),
+    let or = ", or set `traces_endpoint` and `metrics_endpoint`, which are used as they are";
+    below(&base, signal.path, or)
+}
+
+/// The endpoint of all signals with the path of one; `or` is added to the cure where it has one already.
+///
+/// # Errors
+/// [`ConfigInvalid`](ErrorKind::ConfigInvalid) where it has one already, or is for another protocol.
+pub(super) fn below(base: &Endpoint, path: &str, or: &str) -> Result<Endpoint> {
+    let own = base.uri().path().trim_end_matches('/');
+    let root = strip_signals(own);
+    let cure = match root.len() < own.len() {
+        true => Some(format!("the path of a signal is added to it: set it to {}{or}", at(base, root))),
+        false => misplaced(base, ""),
+    };
+    match cure {
+        Some(cure) => Err(wrong("endpoint", base, &cure)),
+        None => base.join(path),
     }
 }
 

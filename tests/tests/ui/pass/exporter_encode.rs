@@ -27,6 +27,14 @@ encoded! {
     Csv csv,
     Text prometheus,
     Packed messagepack,
+    Collected otlp,
+}
+
+/// `transmit`, too, to the path of each signal.
+#[derive(Debug, Deserialize, Exporter)]
+#[exporter(encode = otlp, http(path = "/otlp"))]
+struct Posted {
+    endpoint: exporters::Endpoint,
 }
 
 fn main() {
@@ -38,7 +46,9 @@ fn main() {
     assert!(SENT.text().contains("function_calls_total{"), "{}", SENT.text());
     export(&Packed).unwrap();
     assert!(SENT.text().contains("function.calls.duration"), "{}", SENT.text());
-    assert!(!Text.capability().spans && Csv.capability().spans && Packed.capability().spans);
+    export(&Collected).unwrap();
+    assert!(SENT.text().contains("function.calls.duration"), "{}", SENT.text());
+    assert!(Collected.capability().spans && !Text.capability().spans && Csv.capability().spans && Packed.capability().spans);
     let kinds = exporters::kinds().unwrap();
-    assert!(["csv", "json", "packed", "text"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    assert!(["collected", "csv", "json", "packed", "posted", "text"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
 }

@@ -42,4 +42,16 @@ struct Bare {
     endpoint: Endpoint,
 }
 
+#[derive(Debug, Deserialize, Exporter)]
+#[exporter(encode = otlp, http(path = "/otlp/v1/traces"))]
+struct Twice {
+    endpoint: Endpoint,
+}
+
+#[derive(Debug, Deserialize, Exporter)]
+#[exporter(encode = otlp, http(path = "/v1/metrics/"))]
+struct Needless {
+    endpoint: Endpoint,
+}
+
 fn main() {}
