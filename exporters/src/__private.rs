@@ -139,7 +139,7 @@ pub mod spans {
         let mut collector = COLLECTOR.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Collector::new(Arc::new(Resource::default()), Whose::Own, true);
         let mut all = Vec::new();
-        let missed = collector.get_or_insert_with(new).drain_spans(|spans| all.extend(spans));
+        let missed = collector.get_or_insert_with(new).drain_spans(|spans, _| all.extend(spans));
         (all, missed)
     }
 }

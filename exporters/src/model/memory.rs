@@ -15,9 +15,14 @@ impl Signal {
     pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Metrics(metrics) => COUNTERS + size_of::<ProfileMetrics>() + metrics.memory(),
-            Self::Spans(spans) => COUNTERS + size_of::<Spans>() + vec(&spans.spans, Span::memory),
+            Self::Spans(spans) => of_spans(&spans.spans, spans.spans.iter().map(Span::memory).sum()),
         }
     }
+}
+
+/// The same of spans of which is known how much they hold elsewhere.
+pub(crate) fn of_spans(spans: &Vec<Span>, held: usize) -> usize {
+    COUNTERS + size_of::<Spans>() + spans.capacity() * size_of::<Span>() + held
 }
 
 /// Items beside each other, and what each holds elsewhere.
@@ -107,7 +112,7 @@ impl Value {
 }
 
 impl Span {
-    fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         let status = match &self.status {
             Status::Error(why) => text(why),
             _ => 0,

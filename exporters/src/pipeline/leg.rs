@@ -222,29 +222,38 @@ impl Leg {
         self.give(metrics, None);
     }
 
-    /// Gives it spans, if it takes any, and tells it of so many more that found no room where they were recorded. Never waits for
-    /// the backend.
-    pub(super) fn offer_spans(&self, spans: &Arc<Spans>, missed: u64) {
+    /// Gives it spans, of so much memory, if it takes any. Never waits for the backend.
+    pub(super) fn offer_spans(&self, spans: &Arc<Spans>, memory: usize) {
         if !self.takes.spans {
             return;
         }
         let mut work = self.work();
-        let missed = usize::try_from(missed).unwrap_or(usize::MAX);
-        work.ledger.accept(spans.len() + missed);
-        work.ledger.give_up(missed, DropReason::Overflow);
-        let mut taken = spans.clone();
-        if let Some(sampler) = &work.options.trace_sampler {
-            let sampled = spans.spans.iter().filter(|span| sampler.takes(span));
-            taken = Arc::new(spans.with(sampled.cloned().collect()));
-            work.ledger.give_up(spans.len() - taken.len(), DropReason::Sampled);
-        }
-        if !taken.is_empty() {
-            work.buffer.push(Signal::Spans(taken));
+        work.ledger.accept(spans.len());
+        let waiting = match &work.options.trace_sampler {
+            None => Waiting::of_memory(Signal::Spans(spans.clone()), memory),
+            Some(sampler) => {
+                let sampled = spans.spans.iter().filter(|span| sampler.takes(span)).cloned().collect();
+                Waiting::new(Signal::Spans(Arc::new(spans.with(sampled))))
+            }
+        };
+        work.ledger.give_up(spans.len() - waiting.len(), DropReason::Sampled);
+        if waiting.len() > 0 {
+            work.buffer.push(waiting);
         }
         work.make_room();
         self.spool.iter().for_each(Spooling::begin);
         drop(work);
         self.wake.notify_one();
+    }
+
+    /// Tells it of so many spans that found no room where they were recorded, if it takes any.
+    pub(super) fn miss_spans(&self, missed: u64) {
+        if self.takes.spans {
+            let missed = usize::try_from(missed).unwrap_or(usize::MAX);
+            let mut work = self.work();
+            work.ledger.accept(missed);
+            work.ledger.give_up(missed, DropReason::Overflow);
+        }
     }
 
     /// Gives it a snapshot and asks it to send what it has.

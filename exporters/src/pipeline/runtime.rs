@@ -180,13 +180,12 @@ impl Runtime {
     /// Gives the spans that ended to the legs that take them.
     fn give_spans(&self, collector: &mut Collector) {
         let resource = collector.resource().clone();
-        let give = |spans, missed| {
+        let missed = collector.drain_spans(|spans, memory| {
             let spans = Arc::new(Spans::new(resource.clone(), spans));
-            self.legs.iter().for_each(|leg| leg.offer_spans(&spans, missed));
-        };
-        let missed = collector.drain_spans(|spans| give(spans, 0));
+            self.legs.iter().for_each(|leg| leg.offer_spans(&spans, memory));
+        });
         if missed > 0 {
-            give(Vec::new(), missed);
+            self.legs.iter().for_each(|leg| leg.miss_spans(missed));
         }
     }
 

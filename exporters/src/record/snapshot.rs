@@ -184,8 +184,9 @@ impl Collector {
         self.spans.keep_stats()
     }
 
-    /// Gives the spans that ended since anybody last asked, in groups and no order, and tells how many more found no room.
-    pub(crate) fn drain_spans(&mut self, give: impl FnMut(Vec<Span>)) -> u64 {
+    /// Gives the spans that ended since anybody last asked, in groups and no order, each with the memory that it takes, and tells how
+    /// many more found no room.
+    pub(crate) fn drain_spans(&mut self, give: impl FnMut(Vec<Span>, usize)) -> u64 {
         self.meet();
         self.names.refresh(&self.sites);
         self.spans.drain(&self.names, give)

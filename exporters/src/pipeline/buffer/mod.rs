@@ -42,11 +42,23 @@ enum Held {
     Packed(packed::Packed),
 }
 
+impl From<Signal> for Waiting {
+    fn from(signal: Signal) -> Self {
+        Self::new(signal)
+    }
+}
+
 impl Waiting {
     pub(super) fn new(signal: Signal) -> Self {
+        let memory = signal.memory();
+        Self::of_memory(signal, memory)
+    }
+
+    /// One whose [memory](Signal::memory) is known.
+    pub(super) fn of_memory(signal: Signal, memory: usize) -> Self {
         Self {
             items: signal.len(),
-            memory: signal.memory(),
+            memory,
             held: Held::Here(signal),
             id: None,
             mapped: false,
@@ -208,8 +220,8 @@ impl Buffer {
     }
 
     /// Something new comes.
-    pub(super) fn push(&mut self, signal: Signal) {
-        let waiting = Waiting::new(signal);
+    pub(super) fn push(&mut self, waiting: impl Into<Waiting>) {
+        let waiting = waiting.into();
         match waiting.is_spans() {
             true => self.spans.push(waiting),
             false => {

@@ -111,7 +111,8 @@ fn spans_do_not_wait_for_metrics_that_came_later() {
         tokio::spawn(leg.clone().run());
         let spans = Arc::new([crate::model::sample::span(1)].into_iter().collect());
         leg.offer(&many());
-        leg.offer_spans(&spans, 3);
+        leg.offer_spans(&spans, 1_000);
+        leg.miss_spans(3);
         until(|| !script.attempts().is_empty()).await;
         leg.offer(&many());
         tokio::time::sleep(2 * SECOND).await;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock,
-    model::{Attributes, KeyValue, Scope, Span, SpanContext, SpanEvent, SpanKind, Status, Value},
+    model::{Attributes, KeyValue, Scope, Span, SpanContext, SpanEvent, SpanKind, Status, Value, memory},
     record::{
         context::trace_id,
         describe::Names,
@@ -19,15 +19,14 @@ use crate::{
 };
 use std::{
     borrow::Cow,
-    cell::OnceCell,
     collections::HashSet,
-    mem,
+    iter, mem,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 /// The most spans that are handed on at once: so many as are still in the cache when they are written, and enough for a backend
-/// that takes its time for each request.
+/// that takes its time for each request. A thread wakes the drain by somewhat fewer.
 const GROUP: usize = 8192;
 
 /// How far the wall clock may be from where it is expected before it was set, and is asked anew.
@@ -39,6 +38,7 @@ const MOST_ANCHORS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Spans {
     facts: QuickMap<*const Site, Facts>,
+    scopes: Vec<Arc<Scope>>,
     /// What both clocks said at some moments, the latest last.
     anchors: Vec<Anchor>,
     keep: Option<Keep>,
@@ -65,17 +65,39 @@ impl Anchor {
     }
 }
 
-/// What all spans of a function have in common that are drained at once: who takes these shares it with nobody else.
-#[derive(Clone, Debug)]
+/// What all spans of a function have in common.
+#[derive(Clone, Copy, Debug)]
 struct Facts {
     name: &'static str,
     kind: SpanKind,
-    scope: Arc<Scope>,
+    /// Which of [`Spans::scopes`].
+    scope: usize,
+}
+
+/// Spans that are handed on at once.
+#[derive(Default)]
+struct Group {
+    list: Vec<Span>,
+    /// Bytes that some of them hold elsewhere.
+    held: usize,
+}
+
+impl Group {
+    fn give(self, give: &mut impl FnMut(Vec<Span>, usize)) {
+        let memory = memory::of_spans(&self.list, self.held);
+        give(self.list, memory);
+    }
 }
 
 impl Spans {
     pub(crate) fn new() -> Self {
-        Self { facts: QuickMap::default(), anchors: Vec::new(), keep: None, exemplars: Found::default() }
+        Self {
+            facts: QuickMap::default(),
+            scopes: Vec::new(),
+            anchors: Vec::new(),
+            keep: None,
+            exemplars: Found::default(),
+        }
     }
 
     /// Has spans of traces that the sampler left out kept.
@@ -88,37 +110,40 @@ impl Spans {
         self.keep.as_ref().map(Keep::stats).unwrap_or_default()
     }
 
-    /// Gives all spans that ended since the last time and are to be exported, in groups, and tells how many more there were that
-    /// found no room.
-    pub(crate) fn drain(&mut self, names: &Names, mut give: impl FnMut(Vec<Span>)) -> u64 {
+    /// Gives all spans that ended since the last time and are to be exported, in groups and each with the memory that it takes, and
+    /// tells how many more there were that found no room.
+    pub(crate) fn drain(&mut self, names: &Names, mut give: impl FnMut(Vec<Span>, usize)) -> u64 {
         self.read_clocks();
         self.facts.clear();
+        self.scopes.clear();
         self.keep.iter_mut().for_each(Keep::give_up_old);
-        let (mut spans, mut kept) = (Vec::new(), Vec::new());
+        let (mut spans, mut kept) = (Group::default(), Vec::new());
         let dropped = read(|queue, record| {
             match &mut self.keep {
                 Some(keep) if record.is_left_out() => {
                     keep.take(record, queue.thread, &mut kept);
-                    let own = kept
-                        .drain(..)
-                        .map(|(record, thread)| self.span(names, &thread, &thread.attributes(), record));
-                    spans.extend(own);
+                    for (record, thread) in kept.drain(..) {
+                        self.add(&mut spans, names, &thread, thread.attributes(), record);
+                    }
                 }
                 // Of a time when they were kept.
                 None if record.is_left_out() => {}
                 _ => {
-                    if spans.is_empty() {
-                        spans.reserve_exact(queue.len.min(GROUP));
+                    if spans.list.is_empty() {
+                        spans.list.reserve_exact(queue.len.min(GROUP));
                     }
-                    spans.push(self.span(names, queue.thread, queue.attributes(), record));
+                    self.add(&mut spans, names, queue.thread, queue.attributes().clone(), record);
                 }
             }
-            if spans.len() >= GROUP {
-                give(mem::take(&mut spans));
+            if spans.list.len() >= GROUP {
+                mem::take(&mut spans).give(&mut give);
+                // Counters that the next group shares with those who have this one would be waited for at each span.
+                queue.attributes = None;
+                self.scopes.iter_mut().for_each(|scope| *scope = Arc::new(Scope::clone(scope)));
             }
         });
-        if !spans.is_empty() {
-            give(spans);
+        if !spans.list.is_empty() {
+            spans.give(&mut give);
         }
         dropped
     }
@@ -146,19 +171,31 @@ impl Spans {
         before.or(self.anchors.first()).copied().unwrap_or_else(any)
     }
 
-    fn facts(&mut self, names: &Names, site: &'static Site) -> &Facts {
-        self.facts.entry(site).or_insert_with(|| {
+    fn facts(&mut self, names: &Names, site: &'static Site) -> Facts {
+        *self.facts.entry(site).or_insert_with(|| {
             let spec = &site.state().spec;
             let name = match spec.bare {
                 true => spec.name,
                 false => for_ever(format!("{}::{}", spec.module, names.of(site))),
             };
-            let scope = Arc::new(Scope { name: spec.package.into(), version: spec.version.into() });
+            let is_its = |scope: &Arc<Scope>| (&*scope.name, &*scope.version) == (spec.package, spec.version);
+            let scope = self.scopes.iter().position(is_its).unwrap_or_else(|| {
+                self.scopes.push(Arc::new(Scope { name: spec.package.into(), version: spec.version.into() }));
+                self.scopes.len() - 1
+            });
             Facts { name, kind: site.state().kind(), scope }
         })
     }
 
-    fn span(&mut self, names: &Names, thread: &Thread, attributes: &Attributes, record: Record) -> Span {
+    /// Adds the span of a record.
+    fn add(
+        &mut self,
+        spans: &mut Group,
+        names: &Names,
+        thread: &Thread,
+        attributes: Attributes,
+        record: Record,
+    ) {
         let (flags, parent_is_remote) = (u8::from(!record.is_left_out()), record.has_remote_parent());
         let start = record.start();
         let Record { site, trace, span, parent, took, more, .. } = record;
@@ -167,7 +204,9 @@ impl Spans {
         let anchor = self.anchor(start);
         let start = anchor.wall(start);
         let Facts { name, kind, scope } = self.facts(names, site);
-        let mut span = Span {
+        let scope = &self.scopes[scope];
+        // Straight where it belongs.
+        spans.list.extend(iter::once_with(|| Span {
             context: SpanContext {
                 trace_id: trace_id(trace),
                 span_id: span.to_be_bytes(),
@@ -177,10 +216,10 @@ impl Spans {
             parent_id: parent.to_be_bytes(),
             parent_is_remote,
             name: Cow::Borrowed(name),
-            kind: *kind,
+            kind,
             start,
             end: start.checked_add(took).unwrap_or(start),
-            attributes: attributes.clone(),
+            attributes,
             dropped_attributes: 0,
             events: Vec::new(),
             dropped_events: 0,
@@ -188,10 +227,13 @@ impl Spans {
             dropped_links: 0,
             status: Status::Unset,
             scope: scope.clone(),
-        };
-        let keyed = more.and_then(|more| complete(&mut span, site, thread, *more, anchor));
-        self.exemplars.add(site, keyed.as_ref(), &span, took);
-        span
+        }));
+        let Some(span) = spans.list.last_mut() else { return };
+        let keyed = more.and_then(|more| complete(span, site, thread, *more, anchor));
+        if !span.attributes.is_shared() {
+            spans.held += span.memory();
+        }
+        self.exemplars.add(site, keyed.as_ref(), span, took);
     }
 }
 
@@ -234,13 +276,14 @@ struct Queue<'a> {
     thread: &'a Arc<Thread>,
     /// How much there was in it.
     len: usize,
-    attributes: OnceCell<Attributes>,
+    attributes: Option<Attributes>,
 }
 
 impl Queue<'_> {
     /// Of its thread.
-    fn attributes(&self) -> &Attributes {
-        self.attributes.get_or_init(|| self.thread.attributes())
+    fn attributes(&mut self) -> &Attributes {
+        let thread = self.thread;
+        self.attributes.get_or_insert_with(|| thread.attributes())
     }
 }
 
@@ -254,13 +297,13 @@ impl Drop for Taken {
 }
 
 /// Shows all that was recorded since the last time. Gives how much more there was that found no room.
-fn read(mut visit: impl FnMut(&Queue<'_>, Record)) -> u64 {
+fn read(mut visit: impl FnMut(&mut Queue<'_>, Record)) -> u64 {
     let (mut dropped, mut at) = (0, 0);
     let _reading = reading();
     let mut taken = Taken(mem::take(&mut *all_queues()));
     while let Some((reader, thread)) = taken.0.get_mut(at) {
-        let queue = Queue { thread, len: reader.len(), attributes: OnceCell::new() };
-        let (refused, ended) = reader.drain(|record| visit(&queue, record));
+        let mut queue = Queue { thread, len: reader.len(), attributes: None };
+        let (refused, ended) = reader.drain(|record| visit(&mut queue, record));
         dropped += refused;
         if !ended {
             at += 1;

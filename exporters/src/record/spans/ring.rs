@@ -22,8 +22,9 @@ pub(super) const CHUNK: usize = if cfg!(exporters_loom) { 2 } else { 128 };
 pub(super) const MOST: u64 = if cfg!(exporters_loom) { 2 } else { 1024 };
 /// Chunks of all threads.
 const MOST_OF_ALL: usize = 8 * MOST as usize;
-/// Of that much of either, the reader is told, since it may take a while until it comes.
-const FILLING: usize = 4;
+/// When such a part of either is full the reader is told: early, since it may take a while until it comes, and what it finds is still
+/// in the cache then.
+const FILLING: usize = 20;
 
 /// How many there are.
 static CHUNKS: AtomicUsize = AtomicUsize::new(0);
@@ -123,7 +124,7 @@ pub(super) fn ring<T>() -> (Writer<T>, Reader<T>) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Room {
     Plenty,
-    /// A quarter is full; told once a chunk.
+    /// A twentieth is full; told once a chunk.
     Filling,
 }
 
@@ -304,7 +305,7 @@ mod tests {
     fn filling_is_told_once_a_chunk() {
         let (writer, mut reader) = ring();
         let told = (0..MOST * CHUNK as u64).filter(|n| writer.write(*n) == Some(Room::Filling)).count();
-        assert_eq!(told, MOST as usize - MOST as usize / FILLING);
+        assert_eq!(told, MOST as usize - (MOST as usize).div_ceil(FILLING));
         reader.drain(drop);
         assert_eq!(writer.write(0), Some(Room::Plenty));
         writer.end();
