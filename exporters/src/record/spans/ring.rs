@@ -273,6 +273,10 @@ impl<T> Writer<T> {
 #[cfg(all(test, not(exporters_loom)))]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Held by tests that have many chunks, of which there is one number for all.
+    static MANY: Mutex<()> = Mutex::new(());
 
     fn all(reader: &mut Reader<u64>) -> Vec<u64> {
         let mut found = Vec::new();
@@ -282,6 +286,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_and_counted() {
+        let _many = MANY.lock().unwrap_or_else(PoisonError::into_inner);
         let (writer, mut reader) = ring();
         let room = MOST * CHUNK as u64;
         let refused = (0..room + 5).filter(|n| writer.write(*n).is_none()).count();
@@ -303,6 +308,7 @@ mod tests {
 
     #[test]
     fn filling_is_told_once_a_chunk() {
+        let _many = MANY.lock().unwrap_or_else(PoisonError::into_inner);
         let (writer, mut reader) = ring();
         let told = (0..MOST * CHUNK as u64).filter(|n| writer.write(*n) == Some(Room::Filling)).count();
         assert_eq!(told, MOST as usize - (MOST as usize).div_ceil(FILLING));
