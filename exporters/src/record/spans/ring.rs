@@ -22,9 +22,11 @@ pub(super) const CHUNK: usize = if cfg!(exporters_loom) { 2 } else { 128 };
 pub(super) const MOST: u64 = if cfg!(exporters_loom) { 2 } else { 1024 };
 /// Chunks of all threads.
 const MOST_OF_ALL: usize = 8 * MOST as usize;
-/// When such a part of either is full the reader is told: early, since it may take a while until it comes, and what it finds is still
-/// in the cache then.
-const FILLING: usize = 20;
+/// When such a part of a thread's is full the reader is told: early, since it may take a while until it comes, and what it finds is
+/// still in the cache then.
+const FILLING: u64 = 20;
+/// The same of a thread that needs one more, where such a part of all is in use.
+const FILLING_OF_ALL: usize = 4;
 
 /// How many there are.
 static CHUNKS: AtomicUsize = AtomicUsize::new(0);
@@ -124,7 +126,7 @@ pub(super) fn ring<T>() -> (Writer<T>, Reader<T>) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Room {
     Plenty,
-    /// A twentieth is full; told once a chunk.
+    /// A part of it is full; told once a chunk.
     Filling,
 }
 
@@ -155,7 +157,7 @@ impl<T> Writer<T> {
     #[inline(never)]
     pub(super) fn make_room(&self) -> Option<Room> {
         let unread = self.begun.get() - self.shared.finished.load(Acquire);
-        let Some(next) = self.next(unread) else {
+        let Some((next, is_new)) = self.next(unread) else {
             self.shared.refused.store(self.shared.refused.own() + 1, Release);
             return None;
         };
@@ -164,12 +166,13 @@ impl<T> Writer<T> {
         self.begun.set(self.begun.get() + 1);
         // SAFETY: the reader leaves it alone until this is done, and nothing here touches it later.
         unsafe { full.as_ref() }.next.store(next.as_ptr(), Release);
-        let filling = unread * FILLING as u64 >= MOST || CHUNKS.load(Relaxed) * FILLING >= MOST_OF_ALL;
+        let filling =
+            unread * FILLING >= MOST || is_new && CHUNKS.load(Relaxed) * FILLING_OF_ALL >= MOST_OF_ALL;
         Some(if filling { Room::Filling } else { Room::Plenty })
     }
 
-    /// An empty chunk, unless `unread` ones, or those of all threads, are too many.
-    fn next(&self, unread: u64) -> Option<NonNull<Chunk<T>>> {
+    /// An empty chunk, and whether it is a new one; unless `unread` ones, or those of all threads, are too many.
+    fn next(&self, unread: u64) -> Option<(NonNull<Chunk<T>>, bool)> {
         if unread >= MOST {
             return None;
         }
@@ -181,9 +184,9 @@ impl<T> Writer<T> {
             let next = &unsafe { spare.as_ref() }.next;
             self.spare.set(next.load(Relaxed));
             next.store(ptr::null_mut(), Relaxed);
-            return Some(spare);
+            return Some((spare, false));
         }
-        (CHUNKS.load(Relaxed) < MOST_OF_ALL).then(Chunk::allocate)
+        (CHUNKS.load(Relaxed) < MOST_OF_ALL).then(|| (Chunk::allocate(), true))
     }
 
     /// The thread ends.
@@ -311,7 +314,7 @@ mod tests {
         let _many = MANY.lock().unwrap_or_else(PoisonError::into_inner);
         let (writer, mut reader) = ring();
         let told = (0..MOST * CHUNK as u64).filter(|n| writer.write(*n) == Some(Room::Filling)).count();
-        assert_eq!(told, MOST as usize - (MOST as usize).div_ceil(FILLING));
+        assert_eq!(told, (MOST - MOST.div_ceil(FILLING)) as usize);
         reader.drain(drop);
         assert_eq!(writer.write(0), Some(Room::Plenty));
         writer.end();
