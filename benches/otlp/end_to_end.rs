@@ -37,7 +37,7 @@ const SCENARIOS: [Scenario; 3] = [
     Scenario { name: "flat out", rate: 0, seconds: 1.0, delay: Duration::ZERO, lossless: false },
 ];
 
-const SUBJECTS: [&str; 4] = [OURS, "opentelemetry-otlp", "fastrace-opentelemetry", FLOOR];
+const SUBJECTS: [&str; 5] = [OURS, "exporters, async", "opentelemetry-otlp", "fastrace-opentelemetry", FLOOR];
 const OURS: &str = "exporters";
 const FLOOR: &str = "by hand";
 

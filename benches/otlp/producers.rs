@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use benches::calls::floors::{bare, body};
+use benches::calls::floors::{bare, body, drive};
 use benches::{Result, peak_resident};
 use exporters::{OpenTelemetryConfig, OpenTelemetryExporter, Profiler, Sampler, profiled};
 use fastrace::prelude::{LocalSpan, Span, SpanContext};
@@ -64,7 +64,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     let [who, rate, time, port, batch] = words else { return Err(format!("cannot make {words:?}").into()) };
     let (rate, time) = (rate.parse()?, Duration::from_millis(time.parse()?));
     let (mut make, finish): (Make, Finish) = match (who.as_str(), port.parse()?) {
-        ("exporters", port) => ours(port)?,
+        ("exporters", port) => ours(port, each(charge))?,
+        ("exporters, async", port) => ours(port, each(|x| drive(charge_async(x))))?,
         ("opentelemetry-otlp", port) => opentelemetry(port)?,
         ("fastrace-opentelemetry", port) => fastrace(port)?,
         ("by hand", port) => by_hand(port, batch.parse()?)?,
@@ -118,7 +119,12 @@ fn charge(x: u64) {
     let _ = body(x);
 }
 
-fn ours(port: u16) -> Result<(Make, Finish)> {
+#[profiled(name = "charge")]
+async fn charge_async(x: u64) {
+    let _ = body(x);
+}
+
+fn ours(port: u16, make: Make) -> Result<(Make, Finish)> {
     let exporter = OpenTelemetryExporter::new(OpenTelemetryConfig::new(endpoint(port).parse()?))?;
     let profiler = Profiler::builder().sampler(Sampler::AlwaysOn).exporter(exporter).start()?;
     let finish = move || {
@@ -129,7 +135,7 @@ fn ours(port: u16) -> Result<(Make, Finish)> {
         }
         Ok((leg.ledger.dropped.total() + leg.ledger.rejected + leg.ledger.buffered) as f64)
     };
-    Ok((each(charge), Box::new(finish)))
+    Ok((make, Box::new(finish)))
 }
 
 fn opentelemetry(port: u16) -> Result<(Make, Finish)> {

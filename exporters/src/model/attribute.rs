@@ -84,9 +84,11 @@ impl Attributes {
     /// Sorts `attributes` by key; of two with the same key the last one stays.
     pub fn new(attributes: impl IntoIterator<Item = KeyValue>) -> Self {
         let mut list: Vec<_> = attributes.into_iter().collect();
-        list.reverse();
-        list.sort_by(|a, b| a.key.cmp(&b.key));
-        list.dedup_by(|later, earlier| later.key == earlier.key);
+        if !list.is_sorted_by(|a, b| a.key < b.key) {
+            list.reverse();
+            list.sort_by(|a, b| a.key.cmp(&b.key));
+            list.dedup_by(|later, earlier| later.key == earlier.key);
+        }
         Self(list.into())
     }
 

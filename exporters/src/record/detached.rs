@@ -12,7 +12,7 @@ use super::{
     series::late,
     shard::{Cause, Extra, OTHER},
     site::Site,
-    spans::{self, Before, Current, Level, Open, TraceState, TracedWord, details::Details},
+    spans::{self, Before, Current, Level, More, TraceState, TracedWord, details::Details},
     thread::Attached,
 };
 use crate::{clock, model::SpanContext};
@@ -203,7 +203,7 @@ impl Detached {
     }
 
     /// Runs `f`, which calls nothing of the program's, with its span, while that is recorded.
-    fn with_open<T>(&self, f: impl FnOnce(&mut Open) -> T) -> Option<T> {
+    fn with_open<T>(&self, f: impl FnOnce(&mut More) -> T) -> Option<T> {
         // In the child of a fork the lock may be one that nobody will give back.
         if !self.is_recorded() {
             return None;
@@ -213,7 +213,7 @@ impl Detached {
 
     /// Adds to its span.
     pub(super) fn add(&self, add: impl FnOnce(&mut Details)) {
-        uncounted(|| self.with_open(|open| add(open.details())));
+        uncounted(|| self.with_open(|more| add(more.details())));
     }
 
     /// Its span.
@@ -248,10 +248,10 @@ impl Detached {
             if !self.is_recorded() {
                 return;
             }
-            let open = self.span.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(open) = open {
+            let more = self.span.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(more) = more {
                 let memory = alloc::is_installed().then_some(memory);
-                spans::close(self.site, open, (self.start, end), busy, memory, cause);
+                spans::close(self.site, more, (self.start, end), busy, memory, cause);
             }
         });
     }
@@ -339,7 +339,7 @@ pub(super) fn unwind(frames: u32) {
 }
 
 /// Runs `f`, which calls nothing of the program's, with the span of the call that was entered under a number, if it is recorded.
-pub(super) fn with_open(number: *mut Open, f: impl FnOnce(&mut Open)) {
+pub(super) fn with_open(number: *mut More, f: impl FnOnce(&mut More)) {
     with_entries(|entries| {
         if let Some(entry) = entries.iter().rfind(|entry| entry.level.number == number) {
             entry.call.with_open(f);

@@ -242,8 +242,8 @@ impl<H: How, J, F> Profiled<H, J, F> {
     /// After [`open`](Self::open), and when it is known whether the call is timed.
     #[inline(never)]
     fn opened(&mut self) {
-        if let Some(open) = self.span.open_mut() {
-            open.untimed = self.state == State::Untimed;
+        if let Some(more) = self.span.open_mut() {
+            more.set_untimed(self.state == State::Untimed);
             self.state = State::Traced;
         }
     }
@@ -284,10 +284,10 @@ impl<H: How, J, F> Profiled<H, J, F> {
     #[cold]
     #[inline(never)]
     fn close(&mut self, end: u64, cause: Option<Cause<'_>>) -> bool {
-        let Some(open) = self.span.take() else { return true };
-        let (untimed, counted) = (open.untimed, alloc::is_installed());
+        let Some(more) = self.span.take() else { return true };
+        let (untimed, counted) = (more.is_untimed(), alloc::is_installed());
         let memory = counted.then(|| Tally { bytes: self.allocated, count: self.allocations.get() });
-        spans::close(self.site, open, (self.start, end), self.busy, memory, cause);
+        spans::close(self.site, more, (self.start, end), self.busy, memory, cause);
         untimed
     }
 

@@ -338,14 +338,13 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyV
             pairs.for_each(|(key, value)| add(key, value.clone()));
         }
     }
-    all.extend(thread.attributes().iter().cloned());
-    let mut add = |key: &'static str, value: Value| all.push(KeyValue::new(key, value));
-    if let Some(busy) = more.busy {
-        add("busy_ns", (duration(busy).as_nanos() as i64).into());
-    }
+    // By their keys' order from here on.
     if let Some(memory) = more.memory {
         add("allocated_bytes", (memory.bytes as i64).into());
         add("allocations", (memory.count as i64).into());
+    }
+    if let Some(busy) = more.busy {
+        add("busy_ns", (duration(busy).as_nanos() as i64).into());
     }
     match &more.end {
         End::Well => {}
@@ -353,6 +352,7 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyV
         End::Panic => add("error.type", "panic".into()),
         End::Cancelled => add("error.type", "cancelled".into()),
     }
+    all.extend(thread.key_values());
     all.extend(added);
     Attributes::new(all)
 }

@@ -7,7 +7,6 @@ use super::{
         context::Context,
     },
     Frame, LOCAL, Local, More, REMOTE_PARENT, TraceState,
-    open::Open,
 };
 use std::{cell::Cell, ptr, sync::Arc};
 
@@ -89,7 +88,7 @@ impl CurrentCell {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Polled {
     /// Of a detached call the number that tells where it was entered, which is odd.
-    pub(super) open: *mut Open,
+    pub(super) open: *mut More,
     pub(super) below: u32,
     /// How much is to be restored until nothing is.
     pub(super) depth: u32,
@@ -115,7 +114,7 @@ pub(in super::super) struct Before {
 }
 
 /// Makes `current`, which is the span of `open` if that is not null, what runs on this thread, until [`restore`].
-pub(super) fn replace(current: Current, unsampled: bool, open: *mut Open) -> Before {
+pub(super) fn replace(current: Current, unsampled: bool, open: *mut More) -> Before {
     let callees = CALLEES.get();
     let flag = if unsampled { UNSAMPLED } else { 0 };
     CALLEES.set(callees & !FLAGS | flag);
@@ -174,13 +173,11 @@ pub(super) fn with_running(with: impl FnOnce(&mut More)) {
         local.frames(|frames| match within(frames, polled) {
             Some(frame) => with(frame.more.get_or_insert_with(|| uncounted(Box::default))),
             #[cfg(feature = "tracing-layer")]
-            None if polled.is_detached() => {
-                super::super::detached::with_open(polled.open, |open| with(open.more_mut()))
-            }
+            None if polled.is_detached() => super::super::detached::with_open(polled.open, with),
             None => {
                 // SAFETY: it is polled on this thread, and until that is over nobody else has a reference to it.
-                if let Some(open) = unsafe { polled.open.as_mut() } {
-                    with(open.more_mut());
+                if let Some(more) = unsafe { polled.open.as_mut() } {
+                    with(more);
                 }
             }
         });
@@ -192,7 +189,7 @@ pub(super) fn with_running(with: impl FnOnce(&mut More)) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in super::super) struct Level {
     /// The number of what was entered last; of something else if it is not odd.
-    pub(in super::super) number: *mut Open,
+    pub(in super::super) number: *mut More,
     /// How many sync calls with a span are running.
     pub(in super::super) frames: u32,
     /// How much is to be restored until nothing is.
@@ -210,7 +207,7 @@ pub(in super::super) fn level() -> Level {
 
 /// A detached call is entered under a number, which is odd. Without a span of its own it is in the one that is running.
 #[cfg(feature = "tracing-layer")]
-pub(in super::super) fn hold(span: Option<(Current, bool)>, number: *mut Open) -> Before {
+pub(in super::super) fn hold(span: Option<(Current, bool)>, number: *mut More) -> Before {
     let (current, unsampled) = span.unwrap_or_else(|| (running(), CALLEES.get() & UNSAMPLED != 0));
     replace(current, unsampled, number)
 }

@@ -39,8 +39,7 @@ use current::{CurrentCell, Polled, replace, unchanged, with_running};
 #[cfg(feature = "tracing-layer")]
 pub(super) use current::{Level, hold, let_go, level, put_back};
 pub(super) use ids::derived;
-#[cfg(feature = "tracing-layer")]
-pub(super) use open::Open;
+use open::Open;
 pub(super) use open::{TracedWord, close, enter, open};
 
 /// W3C `tracestate`, shared by all spans of a trace in this process.
@@ -99,6 +98,8 @@ pub(super) struct More {
     /// Where an async call began.
     thread: Option<Arc<Thread>>,
     details: Option<Box<Details>>,
+    /// Of an async call.
+    open: Open,
 }
 
 /// How a call ended.
@@ -139,8 +140,13 @@ impl Thread {
 
     /// A set of its own each time: sharing one with whoever has older spans would have two threads wait for one counter.
     fn attributes(&self) -> Attributes {
+        Attributes::new(self.key_values())
+    }
+
+    /// By their keys' order.
+    fn key_values(&self) -> impl Iterator<Item = KeyValue> {
         let name = self.name.as_ref().map(|name| KeyValue::new("thread.name", name.clone()));
-        Attributes::new([KeyValue::new("thread.id", self.id)].into_iter().chain(name))
+        [KeyValue::new("thread.id", self.id)].into_iter().chain(name)
     }
 }
 

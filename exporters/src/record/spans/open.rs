@@ -18,32 +18,43 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-/// An async call that is running and has a span.
+/// What is known of the span of an async call while it is running. It goes the way of the rest of it, which needs a place anyway.
 #[derive(Debug)]
-pub(in super::super) struct Open {
+pub(super) struct Open {
     current: Current,
     parent: u64,
     /// Whether that is another process'.
     remote_parent: bool,
     generation: u32,
     /// Whether its function's latency is not wanted of this call.
-    pub(in super::super) untimed: bool,
-    more: More,
+    untimed: bool,
 }
 
-impl Open {
-    pub(super) fn more_mut(&mut self) -> &mut More {
-        &mut self.more
+impl Default for Open {
+    fn default() -> Self {
+        Self { current: Current::NONE, parent: 0, remote_parent: false, generation: 0, untimed: false }
+    }
+}
+
+impl More {
+    /// The latency of the async call's function is not wanted of this call.
+    pub(in super::super) fn set_untimed(&mut self, untimed: bool) {
+        self.open.untimed = untimed;
+    }
+
+    /// Whether it is not.
+    pub(in super::super) fn is_untimed(&self) -> bool {
+        self.open.untimed
     }
 
     /// What the program adds to it.
     #[cfg(feature = "tracing-layer")]
     pub(in super::super) fn details(&mut self) -> &mut Details {
-        self.more.details.get_or_insert_default()
+        self.details.get_or_insert_default()
     }
 }
 
-// SAFETY: what `current` borrows is in `more`.
+// SAFETY: what `current` borrows is in the `More` that it is in.
 unsafe impl Send for Open {}
 // SAFETY: as above.
 unsafe impl Sync for Open {}
@@ -57,14 +68,14 @@ pub(in super::super) enum Traced {
     /// Nobody records its trace, the lower half of which this is.
     Unsampled(u64),
     /// It has one.
-    Open(Box<Open>),
+    Open(Box<More>),
 }
 
 /// A [`Traced`] in one word: null, an odd number, or a box.
 #[derive(Debug)]
-pub(in super::super) struct TracedWord(*mut Open);
+pub(in super::super) struct TracedWord(*mut More);
 
-// SAFETY: an `Open` may be sent.
+// SAFETY: a `More` may be sent.
 unsafe impl Send for TracedWord {}
 // SAFETY: as above.
 unsafe impl Sync for TracedWord {}
@@ -83,24 +94,24 @@ impl TracedWord {
     /// What is current while it runs, and whether nobody records that; `None` where nothing changes.
     pub(in super::super) fn current(&self) -> Option<(Current, bool)> {
         match self.open() {
-            Some(open) => Some((open.current, false)),
+            Some(more) => Some((more.open.current, false)),
             None if self.0.is_null() => None,
             None => Some((Current { trace: [0, self.0.addr() as u64], ..Current::NONE }, true)),
         }
     }
 
-    pub(in super::super) fn open(&self) -> Option<&Open> {
+    pub(in super::super) fn open(&self) -> Option<&More> {
         // SAFETY: an even number that is not zero is a box.
         if self.0.addr() & 1 == 0 { unsafe { self.0.as_ref() } } else { None }
     }
 
-    pub(in super::super) fn open_mut(&mut self) -> Option<&mut Open> {
+    pub(in super::super) fn open_mut(&mut self) -> Option<&mut More> {
         // SAFETY: an even number that is not zero is a box.
         if self.0.addr() & 1 == 0 { unsafe { self.0.as_mut() } } else { None }
     }
 
     /// Leaves nothing behind.
-    pub(in super::super) fn take(&mut self) -> Option<Box<Open>> {
+    pub(in super::super) fn take(&mut self) -> Option<Box<More>> {
         let word = mem::replace(self, Self::NO);
         let open = NonNull::new(word.0).filter(|open| open.addr().get() & 1 == 0)?;
         // SAFETY: as above, and nobody else has it.
@@ -127,12 +138,12 @@ pub(in super::super) fn open(site: &'static Site, keyed: Option<&Arc<Keyed>>) ->
         local.next();
         let mut current = local.current.replace(outer);
         let open = uncounted(|| {
-            let mut more = More { keyed: keyed.cloned(), state: current.trace_state(), ..More::default() };
-            current.state = more.state.as_ref().map_or(ptr::null(), Arc::as_ptr);
-            more.thread = local.queue().map(|queue| queue.thread.clone());
-            let generation = GENERATION.load(Relaxed);
-            let (parent, remote_parent) = (outer.span, outer.remote);
-            Box::new(Open { current, parent, remote_parent, generation, untimed: false, more })
+            let state = current.trace_state();
+            current.state = state.as_ref().map_or(ptr::null(), Arc::as_ptr);
+            let (parent, remote_parent, generation) = (outer.span, outer.remote, GENERATION.load(Relaxed));
+            let thread = local.queue().map(|queue| queue.thread.clone());
+            let open = Open { current, parent, remote_parent, generation, untimed: false };
+            Box::new(More { keyed: keyed.cloned(), state, thread, open, ..More::default() })
         });
         TracedWord::new(Traced::Open(open))
     })
@@ -152,27 +163,27 @@ pub(in super::super) fn enter(word: &TracedWord) -> Before {
 #[inline(never)]
 pub(in super::super) fn close(
     site: &'static Site,
-    open: Box<Open>,
+    mut more: Box<More>,
     (start, end): (u64, u64),
     busy: u64,
     memory: Option<Tally>,
     cause: Option<Cause<'_>>,
 ) {
     // The span of a call that began before a fork is the parent's.
-    if open.generation != GENERATION.load(Relaxed) {
-        return uncounted(|| drop(open));
+    if more.open.generation != GENERATION.load(Relaxed) {
+        return uncounted(|| drop(more));
     }
     uncounted(|| {
-        let Open { current, parent, remote_parent, mut more, .. } = *open;
+        let Open { current, parent, remote_parent, .. } = mem::take(&mut more.open);
         more.end = cause.map_or(End::Well, End::of);
         more.busy = Some(busy);
         more.memory = memory;
         let (trace, span, took) = (current.trace, current.span, end.wrapping_sub(start));
         let origin = if remote_parent { REMOTE_PARENT } else { 0 };
-        let (more, start) = (Some(Box::new(more)), start | left_out(current.flags.into()) | origin);
+        let start = start | left_out(current.flags.into()) | origin;
         LOCAL.with(|local| {
             local.reserve();
-            local.write(|| Record { site, trace, span, parent, start, took, more });
+            local.write(|| Record { site, trace, span, parent, start, took, more: Some(more) });
         });
     });
 }
