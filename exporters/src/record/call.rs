@@ -248,7 +248,7 @@ fn begin_fast<const ONE_IN: u32>(shard: &Shard) -> Entered {
     shard.start();
     match ONE_IN > 1 && !due(shard, ONE_IN) {
         true => (tagged(shard, tag::UNTIMED), 0),
-        false => (shard, CALLEES.replace(0)),
+        false => (shard, CALLEES.replace(HIDDEN.get())),
     }
 }
 
