@@ -64,8 +64,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     let [who, rate, time, port, batch] = words else { return Err(format!("cannot make {words:?}").into()) };
     let (rate, time) = (rate.parse()?, Duration::from_millis(time.parse()?));
     let (mut make, finish): (Make, Finish) = match (who.as_str(), port.parse()?) {
-        ("exporters", port) => ours(port, each(charge))?,
-        ("exporters, async", port) => ours(port, each(|x| drive(charge_async(x))))?,
+        ("exporters", port) => ours(port, true, each(charge))?,
+        ("exporters, no thread attributes", port) => ours(port, false, each(charge))?,
+        ("exporters, async", port) => ours(port, true, each(|x| drive(charge_async(x))))?,
         ("opentelemetry-otlp", port) => opentelemetry(port)?,
         ("fastrace-opentelemetry", port) => fastrace(port)?,
         ("by hand", port) => by_hand(port, batch.parse()?)?,
@@ -124,9 +125,10 @@ async fn charge_async(x: u64) {
     let _ = body(x);
 }
 
-fn ours(port: u16, make: Make) -> Result<(Make, Finish)> {
+fn ours(port: u16, thread_attributes: bool, make: Make) -> Result<(Make, Finish)> {
     let exporter = OpenTelemetryExporter::new(OpenTelemetryConfig::new(endpoint(port).parse()?))?;
-    let profiler = Profiler::builder().sampler(Sampler::AlwaysOn).exporter(exporter).start()?;
+    let builder = Profiler::builder().sampler(Sampler::AlwaysOn).thread_attributes(thread_attributes);
+    let profiler = builder.exporter(exporter).start()?;
     let finish = move || {
         let report = profiler.shutdown(END);
         let leg = report.legs.first().ok_or("no exporter")?;

@@ -312,6 +312,7 @@ fn a_whole_file_is_read_up_to_the_keys_that_are_missing() {
     let text = "
 service: { name: checkout, version: 1.2.3, environment: production }
 interval: 10s
+thread_attributes: false
 sampler: { type: parentbased_traceidratio, ratio: 0.2, keep: { slower_than: 750ms, max_memory: 8MB } }
 exporters:
   - name: primary            # a leg
@@ -329,6 +330,7 @@ exporters:
     let shown = format!("{:?}", Builder::from_file(&file.0).unwrap());
     for part in [
         "interval: 10s",
+        "thread_attributes: false",
         "ParentBased(TraceIdRatio(0.2))",
         "KeepConfig { errors: true, slower_than: Some(750ms), max_memory: 8000000, max_wait: 30s }",
         "Some(TraceIdRatio(0.05))",

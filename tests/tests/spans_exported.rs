@@ -4,7 +4,13 @@ use exporters::{
     AnyExporter, Batch, Capability, Exporter, Health, Info, MemoryExporter, Profiler, Receipt, Result,
     Sampler, profiled,
 };
-use std::{collections::HashSet, thread, time::Duration};
+use std::{
+    collections::HashSet,
+    pin::pin,
+    task::{Context, Waker},
+    thread,
+    time::Duration,
+};
 use tests::{
     calls::alone,
     spans::{SpansOnly, spans},
@@ -92,4 +98,34 @@ fn where_nobody_takes_spans_they_do_not_pile_up() {
     profiler.flush(LONG).unwrap();
     assert_eq!(profiler.leg("metrics").unwrap().buffer_stats().items, 0);
     profiler.shutdown(LONG).into_result().unwrap();
+}
+
+#[test]
+fn spans_say_which_thread_it_was_unless_that_is_not_wanted() {
+    #[profiled]
+    async fn later() {}
+    let _alone = alone();
+    for wanted in [true, false] {
+        let memory = MemoryExporter::new();
+        let profiler = Profiler::builder()
+            .sampler(Sampler::AlwaysOn)
+            .thread_attributes(wanted)
+            .exporter(memory.clone())
+            .start()
+            .unwrap();
+        let call = || {
+            work();
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(pin!(later()).poll(&mut context).is_ready());
+        };
+        thread::Builder::new().name("caller".into()).spawn(call).unwrap().join().unwrap();
+        profiler.shutdown(LONG).into_result().unwrap();
+        let spans = spans(&memory);
+        assert_eq!(spans.len(), 2);
+        for span in spans {
+            assert_eq!(span.attributes.get_str("thread.name"), wanted.then_some("caller"), "{span:?}");
+            assert_eq!(span.attributes.get("thread.id").is_some(), wanted, "{span:?}");
+            assert_eq!(span.attributes.get("busy_ns").is_some(), span.name.ends_with("later"), "{span:?}");
+        }
+    }
 }

@@ -34,6 +34,9 @@ pub(super) struct General {
     series_idle_for: Option<Duration>,
     /// Which traces are recorded: one of OpenTelemetry's samplers, and what is kept besides.
     sampler: Option<SamplerConfig>,
+    /// Whether spans say which thread their call began on, by OpenTelemetry's `thread.id` and `thread.name`: about 40 bytes of each.
+    /// Default: yes.
+    thread_attributes: Option<bool>,
 }
 
 /// Who reports.
@@ -60,6 +63,7 @@ pub(crate) struct Config {
     pub(crate) series_idle_for: Option<Duration>,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) keep: Option<KeepConfig>,
+    pub(crate) thread_attributes: Option<bool>,
     pub(crate) legs: Vec<(LegConfig, Mapping, Sink)>,
 }
 
@@ -136,6 +140,7 @@ impl Config {
             series_idle_for: general.series_idle_for,
             sampler,
             keep,
+            thread_attributes: general.thread_attributes,
             legs,
         })
     }

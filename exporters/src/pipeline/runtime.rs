@@ -46,6 +46,7 @@ impl Runtime {
         let mut collector = Collector::new(resource, Whose::All, from_now);
         collector.set_idle(builder.idle);
         builder.keep.into_iter().for_each(|keep| collector.keep_spans(keep));
+        collector.set_thread_attributes(builder.thread_attributes);
         let instance = u128::from(RandomState::new().hash_one(std::process::id())) << 64
             | u128::from(RandomState::new().hash_one(clock::now()));
         let legs: Vec<_> = builder

@@ -174,6 +174,11 @@ impl Collector {
         self.spans.keep(config);
     }
 
+    /// Whether spans are to say which thread their call began on.
+    pub(crate) fn set_thread_attributes(&mut self, wanted: bool) {
+        self.spans.threads = wanted;
+    }
+
     /// Has durations point to traces that are exported: those whose lower half, halved, is below `bound`.
     pub(crate) fn set_exemplars(&mut self, bound: u64) {
         self.spans.exemplars.set_bound(bound);

@@ -42,6 +42,8 @@ pub(crate) struct Spans {
     /// What both clocks said at some moments, the latest last.
     anchors: Vec<Anchor>,
     keep: Option<Keep>,
+    /// Whether spans are to say which thread their call began on.
+    pub(crate) threads: bool,
     pub(crate) exemplars: Found,
 }
 
@@ -96,6 +98,7 @@ impl Spans {
             scopes: Vec::new(),
             anchors: Vec::new(),
             keep: None,
+            threads: true,
             exemplars: Found::default(),
         }
     }
@@ -123,7 +126,7 @@ impl Spans {
                 Some(keep) if record.is_left_out() => {
                     keep.take(record, queue.thread, &mut kept);
                     for (record, thread) in kept.drain(..) {
-                        self.add(&mut spans, names, &thread, thread.attributes(), record);
+                        self.add(&mut spans, names, &thread, thread.attributes(self.threads), record);
                     }
                 }
                 // Of a time when they were kept.
@@ -132,7 +135,7 @@ impl Spans {
                     if spans.list.is_empty() {
                         spans.list.reserve_exact(queue.len.min(GROUP));
                     }
-                    self.add(&mut spans, names, queue.thread, queue.attributes().clone(), record);
+                    self.add(&mut spans, names, queue.thread, queue.attributes(self.threads).clone(), record);
                 }
             }
             if spans.list.len() >= GROUP {
@@ -204,7 +207,7 @@ impl Spans {
         let anchor = self.anchor(start);
         let start = anchor.wall(start);
         let Facts { name, kind, scope } = self.facts(names, site);
-        let scope = &self.scopes[scope];
+        let (scope, threads) = (&self.scopes[scope], self.threads);
         // Straight where it belongs.
         spans.list.extend(iter::once_with(|| Span {
             context: SpanContext {
@@ -229,7 +232,7 @@ impl Spans {
             scope: scope.clone(),
         }));
         let Some(span) = spans.list.last_mut() else { return };
-        let keyed = more.and_then(|more| complete(span, site, thread, *more, anchor));
+        let keyed = more.and_then(|more| complete(span, site, threads.then_some(thread), *more, anchor));
         if !span.attributes.is_shared() {
             spans.held += span.memory();
         }
@@ -242,12 +245,13 @@ impl Spans {
 fn complete(
     span: &mut Span,
     site: &'static Site,
-    thread: &Thread,
+    thread: Option<&Thread>,
     mut more: More,
     anchor: Anchor,
 ) -> Option<Arc<Keyed>> {
     let details = more.details.take().map(|details| *details).unwrap_or_default();
-    span.attributes = attributes(site, more.thread.as_deref().unwrap_or(thread), &more, details.attributes);
+    let thread = thread.map(|ended_on| more.thread.as_deref().unwrap_or(ended_on));
+    span.attributes = attributes(site, thread, &more, details.attributes);
     span.context.trace_state = more.state.as_deref().cloned().unwrap_or_default().into();
     span.name = details.name.unwrap_or_else(|| mem::take(&mut span.name));
     span.kind = details.kind.unwrap_or(span.kind);
@@ -281,9 +285,9 @@ struct Queue<'a> {
 
 impl Queue<'_> {
     /// Of its thread.
-    fn attributes(&mut self) -> &Attributes {
+    fn attributes(&mut self, wanted: bool) -> &Attributes {
         let thread = self.thread;
-        self.attributes.get_or_insert_with(|| thread.attributes())
+        self.attributes.get_or_insert_with(|| thread.attributes(wanted))
     }
 }
 
@@ -327,7 +331,7 @@ pub(crate) fn discard() -> (u64, u64) {
 }
 
 /// What is known of every span, of this one, and what the program `added`, which is heard last.
-fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyValue>) -> Attributes {
+fn attributes(site: &'static Site, thread: Option<&Thread>, more: &More, added: Vec<KeyValue>) -> Attributes {
     let mut all = Vec::with_capacity(8 + added.len());
     let mut add = |key: &'static str, value: Value| all.push(KeyValue::new(key, value));
     match more.keyed.as_deref().map(|keyed: &Keyed| keyed.values.as_deref()) {
@@ -352,7 +356,7 @@ fn attributes(site: &'static Site, thread: &Thread, more: &More, added: Vec<KeyV
         End::Panic => add("error.type", "panic".into()),
         End::Cancelled => add("error.type", "cancelled".into()),
     }
-    all.extend(thread.key_values());
+    all.extend(thread.into_iter().flat_map(Thread::key_values));
     all.extend(added);
     Attributes::new(all)
 }

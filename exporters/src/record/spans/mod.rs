@@ -138,9 +138,9 @@ impl Thread {
         Self { id, name: thread.name().map(str::to_owned) }
     }
 
-    /// A set of its own each time: sharing one with whoever has older spans would have two threads wait for one counter.
-    fn attributes(&self) -> Attributes {
-        Attributes::new(self.key_values())
+    /// Where they are `wanted`. A set of its own each time: sharing one with whoever has older spans would have two threads wait for one counter.
+    fn attributes(&self, wanted: bool) -> Attributes {
+        Attributes::new(self.key_values().filter(|_| wanted))
     }
 
     /// By their keys' order.

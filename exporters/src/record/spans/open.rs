@@ -183,6 +183,10 @@ pub(in super::super) fn close(
         let start = start | left_out(current.flags.into()) | origin;
         LOCAL.with(|local| {
             local.reserve();
+            // Mostly it is this one, which the drain knows; then no other thread counts references of it.
+            let own = local.known_queue().map(|queue| &queue.thread);
+            more.thread =
+                more.thread.take().filter(|thread| !own.is_some_and(|own| Arc::ptr_eq(own, thread)));
             local.write(|| Record { site, trace, span, parent, start, took, more: Some(more) });
         });
     });
