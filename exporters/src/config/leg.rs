@@ -38,8 +38,8 @@ pub(crate) struct LegConfig {
     pub(crate) kind: String,
     /// Whether it is there at all.
     pub(crate) enabled: bool,
-    /// The most items it is sent at once.
-    pub(crate) batch_size: usize,
+    /// The most items it is sent at once. Default: 100; of the type `opentelemetry` as many as fit in a payload.
+    pub(crate) batch_size: Option<usize>,
     /// How often it is sent what waits; may also stand in `buffer`. 30 s, if absent.
     #[serde(alias = "flush_interval_seconds", deserialize_with = "duration::option::deserialize")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
@@ -65,13 +65,16 @@ pub(crate) struct LegConfig {
     monitor: Option<MonitorConfig>,
 }
 
+/// How many items most exporters are sent at once, where nobody says.
+const BATCH_SIZE: usize = 100;
+
 impl Default for LegConfig {
     fn default() -> Self {
         Self {
             name: None,
             kind: String::new(),
             enabled: true,
-            batch_size: 100,
+            batch_size: None,
             flush_interval: None,
             buffer: BufferConfig::default(),
             metrics_mapping: BTreeMap::new(),
@@ -113,11 +116,13 @@ impl Sink {
 impl LegConfig {
     /// What a leg is started with, but for its mapping.
     pub(crate) fn options(&self) -> Result<LegOptions> {
-        let Self { name, batch_size, flush_interval, buffer, monitor, .. } = self;
+        let Self { name, kind, batch_size, flush_interval, buffer, monitor, .. } = self;
+        // A receiver of OTLP that takes its time for each request, and gets a few spans with each, is soon behind.
+        let usual = (kind != "opentelemetry").then_some(BATCH_SIZE);
         let interval = buffer.flush_interval.or(*flush_interval).unwrap_or(BufferConfig::IN_FILES);
         Ok(LegOptions {
             name: name.clone(),
-            batch_size: Some(*batch_size),
+            batch_size: batch_size.or(usual),
             buffer: buffer.clone().with_flush_interval(interval),
             trace_sampler: self.trace_sampler()?,
             monitor: monitor.clone().map(MonitorLayer::new).transpose()?,
@@ -200,7 +205,7 @@ impl LegConfig {
             error.placed(&format!("{path}.{setting}"), origin.place())
         };
         let registration = kinds.find(&kind).map_err(|error| placed(error, "type", &kind_origin))?;
-        if leg.batch_size == 0 {
+        if leg.batch_size == Some(0) {
             let error = Error::new(ErrorKind::ConfigInvalid, "this setting must be at least 1");
             return Err(placed(error, "batch_size", origin_of("batch_size")));
         }

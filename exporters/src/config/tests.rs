@@ -17,7 +17,8 @@ fn configured(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
 
 /// The batch size of each exporter.
 fn sizes(text: &str, variables: &[(&str, &str)]) -> Vec<usize> {
-    configured(text, variables).unwrap().legs.iter().map(|(leg, ..)| leg.batch_size).collect()
+    let legs = configured(text, variables).unwrap().legs;
+    legs.iter().map(|(leg, ..)| leg.options().unwrap().batch_size.unwrap()).collect()
 }
 
 fn refused(text: &str, variables: &[(&str, &str)]) -> String {
@@ -27,6 +28,18 @@ fn refused(text: &str, variables: &[(&str, &str)]) -> String {
 }
 
 const TWO: &str = "exporters:\n- { name: primary, type: memory }\n- { name: primary-copy, type: memory }\n";
+
+/// The receiver says how much of it is too much.
+#[cfg(feature = "opentelemetry")]
+#[test]
+fn otlp_has_no_batch_size_unless_somebody_says() {
+    let of = |more: &str| {
+        let text =
+            format!("exporters: [{{ type: opentelemetry, config: {{ endpoint: 'http://h:4318'{more} }} }}]");
+        configured(&text, &[]).unwrap().legs[0].0.options().unwrap().batch_size
+    };
+    assert_eq!([of(""), of(", batch_size: 512")], [None, Some(512)]);
+}
 
 #[test]
 fn a_variable_is_about_the_exporter_that_it_names() {
