@@ -512,6 +512,40 @@ fn what_does_not_fit_is_counted() {
 }
 
 #[test]
+fn threads_that_end_leave_no_more_than_there_is_room_for_and_the_rest_is_counted() {
+    const THREADS: u64 = 8400;
+    let recording = Recording::all();
+    (0..THREADS).for_each(|_| thread::spawn(leaf).join().unwrap());
+    let (spans, dropped) = spans::drain();
+    assert!(dropped > 0 && spans.len() >= 8000, "{dropped} of {THREADS} dropped");
+    assert_eq!(spans.len() as u64 + dropped, THREADS);
+    thread::spawn(leaf).join().unwrap();
+    assert_eq!(recording.spans().len(), 1);
+}
+
+#[test]
+fn what_idle_threads_once_needed_others_can_have() {
+    let _recording = Recording::all();
+    let done = std::sync::Barrier::new(11);
+    thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                (0..130_000).for_each(|_| leaf());
+                done.wait();
+                done.wait();
+            });
+        }
+        done.wait();
+        let (busy, too_many) = spans::discard();
+        (0..1000).for_each(|_| leaf());
+        let later = spans::discard();
+        done.wait();
+        assert_eq!((busy + too_many, later), (1_300_000, (1000, 0)));
+        assert!(too_many > 0);
+    });
+}
+
+#[test]
 fn self_time_is_not_disturbed_by_what_is_not_sampled() {
     #[profiled]
     fn outer() {
@@ -563,6 +597,10 @@ fn a_child_of_a_fork_tells_nothing_of_its_parent_and_has_ids_of_its_own() {
     assert!(statuses.iter().all(|status| *status >= 100), "{statuses:?}");
     assert!(statuses.iter().any(|status| *status != statuses[0]), "all children drew the same: {statuses:?}");
     assert_eq!(recording.spans().len(), 12);
+    // Nor is the child in a trace that the parent does not record.
+    spans::sample(&Sampler::AlwaysOff);
+    let statuses = [forks(), with_remote_parent(remote(0), forks)];
+    assert!(statuses.iter().all(|status| *status >= 100), "{statuses:?}");
     profiler.shutdown(std::time::Duration::from_secs(60)).into_result().unwrap();
 }
 

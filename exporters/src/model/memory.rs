@@ -93,7 +93,7 @@ impl Scope {
 }
 
 impl Attributes {
-    fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         match self.is_shared() {
             true => 0,
             false => COUNTERS + list(self, |KeyValue { key, value }| text(key) + value.memory()),

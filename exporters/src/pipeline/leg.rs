@@ -229,13 +229,13 @@ impl Leg {
         }
         let mut work = self.work();
         work.ledger.accept(spans.len());
-        let waiting = match &work.options.trace_sampler {
-            None => Waiting::of_memory(Signal::Spans(spans.clone()), memory),
-            Some(sampler) => {
-                let sampled = spans.spans.iter().filter(|span| sampler.takes(span)).cloned().collect();
-                Waiting::new(Signal::Spans(Arc::new(spans.with(sampled))))
-            }
-        };
+        let mut waiting = Waiting::of_memory(Signal::Spans(spans.clone()), memory);
+        if let Some(sampler) = &work.options.trace_sampler {
+            let mut sampled: Vec<_> =
+                spans.spans.iter().filter(|span| sampler.takes(span)).cloned().collect();
+            sampled.shrink_to_fit();
+            waiting = waiting.part(Signal::Spans(Arc::new(spans.with(sampled))));
+        }
         work.ledger.give_up(spans.len() - waiting.len(), DropReason::Sampled);
         if waiting.len() > 0 {
             work.buffer.push(waiting);

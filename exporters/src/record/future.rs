@@ -3,7 +3,7 @@
 use super::{
     FAST, FAST_TRACED, MODE,
     alloc::{self, Mark, Tally, uncounted},
-    call::{CALLEES, Key, UNSAMPLED, due},
+    call::{CALLEES, HIDDEN, Key, UNSAMPLED, due},
     is_traced,
     keyed::{self, ValueRef},
     outcome::{Judge, Never},
@@ -388,8 +388,11 @@ impl<'a, H: How, J, F> Polling<'a, H, J, F> {
     #[inline(always)]
     fn begin(profiled: &'a mut Profiled<H, J, F>, slow: &'a mut MaybeUninit<Slow>, first: bool) -> Self {
         let fast = MODE.load(Relaxed) == FAST;
-        let (outer, start) =
-            if fast { (CALLEES.replace(0), clock::counter()) } else { Slow::begin(slow, &profiled.span) };
+        let (outer, start) = if fast {
+            (CALLEES.replace(HIDDEN.get()), clock::counter())
+        } else {
+            Slow::begin(slow, &profiled.span)
+        };
         if first {
             profiled.start = start;
         }

@@ -66,6 +66,17 @@ impl Waiting {
         }
     }
 
+    /// A part of it: of spans with as much of its memory, for what a part shares with a whole that is still there seems to hold nothing.
+    pub(super) fn part(&self, signal: Signal) -> Self {
+        match (&self.held, &signal) {
+            (Held::Here(_), Signal::Spans(_)) => {
+                let memory = self.memory.div_ceil(self.room().max(1)) * signal.len();
+                Self::of_memory(signal, memory)
+            }
+            _ => Self::new(signal),
+        }
+    }
+
     /// The same, called so because it was tried, and perhaps mapped or kept.
     pub(super) fn again(self, id: Option<BatchId>, mapped: bool, kept: Kept) -> Self {
         Self { id, mapped, kept, ..self }
@@ -310,15 +321,13 @@ impl Buffer {
         let stays = group.len() - goes;
         let left = match &group.held {
             Held::Here(signal) if stays > 0 => {
-                Some(signal.slice(if oldest { goes..group.len() } else { 0..stays }))
+                Some(group.part(signal.slice(if oldest { goes..group.len() } else { 0..stays })))
             }
             // To unpack it would take more memory, not less.
             _ => None,
         };
-        sum.left_out += group.len() - left.as_ref().map_or(0, Signal::len);
-        // Else it would share what it has with those that stay, and that not be counted.
-        drop(group);
-        left.into_iter().for_each(|left| self.spans.insert(at, Waiting::new(left)));
+        sum.left_out += group.len() - left.as_ref().map_or(0, Waiting::len);
+        left.into_iter().for_each(|left| self.spans.insert(at, left));
         true
     }
 

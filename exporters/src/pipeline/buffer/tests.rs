@@ -56,6 +56,24 @@ fn with(snapshots: &[&[(usize, u64)]]) -> Buffer {
     buffer
 }
 
+/// What others have too seems to hold nothing; a part has its share of what the whole held all the same.
+#[test]
+fn what_stays_of_spans_that_others_have_too_is_counted() {
+    let mut own = span(1);
+    own.attributes = crate::Attributes::new([crate::KeyValue::new("query", "x".repeat(10_000))]);
+    let mut another = own.clone();
+    another.attributes = crate::Attributes::new([crate::KeyValue::new("query", "y".repeat(10_000))]);
+    let both = sample::spans([own, another]);
+    let mut buffer = Buffer::default();
+    buffer.push(both.clone());
+    let before = buffer.memory();
+    assert!(before > 20_000);
+    let config = BufferConfig::default().with_max_memory(before as u64 - 1);
+    assert_eq!(buffer.shrink(&config).left_out, 1);
+    assert_eq!((buffer.items(), buffer.memory()), (1, before.div_ceil(2)));
+    drop(both);
+}
+
 fn sized(size: usize) -> BufferConfig {
     BufferConfig::default().with_size(size)
 }

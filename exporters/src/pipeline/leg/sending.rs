@@ -83,7 +83,7 @@ impl Leg {
                 ErrorKind::PayloadTooLarge if parts.again(&part, error.fitting()) => continue,
                 // A breaker that is open sent nothing, and will close.
                 kind if error.is_retryable() || kind == ErrorKind::CircuitOpen => {
-                    return self.put_back(part, parts, (mapped, &waiting.kept), error, trouble);
+                    return self.put_back(part, parts, (&waiting, mapped), error, trouble);
                 }
                 ErrorKind::PayloadTooLarge => DropReason::TooLarge,
                 ErrorKind::Unsupported => DropReason::Unsupported,
@@ -167,7 +167,7 @@ impl Leg {
         &self,
         part: Batch,
         parts: Parts,
-        (mapped, kept): (bool, &Kept),
+        (whole, mapped): (&Waiting, bool),
         error: Error,
         trouble: &mut Trouble,
     ) {
@@ -184,7 +184,7 @@ impl Leg {
         work.ledger.attempts_unknown += u64::from(error.kind() == ErrorKind::Timeout);
         all.extend(untried.map(|untried| (untried, None)));
         for (signal, id) in all.into_iter().rev() {
-            work.buffer.put_back(Waiting::new(signal).again(id, mapped, kept.clone()));
+            work.buffer.put_back(whole.part(signal).again(id, mapped, whole.kept.clone()));
         }
         work.make_room();
         trouble.down = Some(error);

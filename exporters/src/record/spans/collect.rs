@@ -1,7 +1,7 @@
 //! From what threads left behind to spans: names, times of the wall clock, attributes.
 
 use super::{
-    End, More, Queues, Record, Thread, all_queues,
+    End, More, Queues, Record, Thread, UNQUEUED, all_queues,
     details::Event,
     exemplars::Found,
     keep::{Keep, KeepConfig, KeepStats},
@@ -21,7 +21,7 @@ use std::{
     borrow::Cow,
     collections::HashSet,
     iter, mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
@@ -132,10 +132,12 @@ impl Spans {
                 // Of a time when they were kept.
                 None if record.is_left_out() => {}
                 _ => {
-                    if spans.list.is_empty() {
-                        spans.list.reserve_exact(queue.len.min(GROUP));
+                    // Else it is not known how many there will be.
+                    if spans.list.is_empty() && self.keep.is_none() {
+                        spans.list.reserve_exact(queue.left.min(GROUP));
                     }
-                    self.add(&mut spans, names, queue.thread, queue.attributes(self.threads).clone(), record);
+                    let attributes = queue.attributes(self.threads, &mut spans.held).clone();
+                    self.add(&mut spans, names, queue.thread, attributes, record);
                 }
             }
             if spans.list.len() >= GROUP {
@@ -278,16 +280,20 @@ fn complete(
 /// The queue of a thread that is read.
 struct Queue<'a> {
     thread: &'a Arc<Thread>,
-    /// How much there was in it.
-    len: usize,
+    /// How much of what was in it when it was begun was not shown yet, with what is shown.
+    left: usize,
     attributes: Option<Attributes>,
 }
 
 impl Queue<'_> {
-    /// Of its thread.
-    fn attributes(&mut self, wanted: bool) -> &Attributes {
+    /// Of its thread. New ones are added to what is `held`.
+    fn attributes(&mut self, wanted: bool, held: &mut usize) -> &Attributes {
         let thread = self.thread;
-        self.attributes.get_or_insert_with(|| thread.attributes(wanted))
+        self.attributes.get_or_insert_with(|| {
+            let attributes = thread.attributes(wanted);
+            *held += attributes.memory();
+            attributes
+        })
     }
 }
 
@@ -302,12 +308,15 @@ impl Drop for Taken {
 
 /// Shows all that was recorded since the last time. Gives how much more there was that found no room.
 fn read(mut visit: impl FnMut(&mut Queue<'_>, Record)) -> u64 {
-    let (mut dropped, mut at) = (0, 0);
     let _reading = reading();
+    let (mut dropped, mut at) = (UNQUEUED.swap(0, Relaxed), 0);
     let mut taken = Taken(mem::take(&mut *all_queues()));
     while let Some((reader, thread)) = taken.0.get_mut(at) {
-        let mut queue = Queue { thread, len: reader.len(), attributes: None };
-        let (refused, ended) = reader.drain(|record| visit(&mut queue, record));
+        let mut queue = Queue { thread, left: reader.len(), attributes: None };
+        let (refused, ended) = reader.drain(|record| {
+            visit(&mut queue, record);
+            queue.left = queue.left.saturating_sub(1);
+        });
         dropped += refused;
         if !ended {
             at += 1;

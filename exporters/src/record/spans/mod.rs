@@ -14,6 +14,7 @@ mod ring;
 
 use super::{
     alloc::{Tally, uncounted},
+    call::{CALLEES, HIDDEN, UNSAMPLED},
     keyed::Keyed,
     sampler,
     shard::Cause,
@@ -28,7 +29,7 @@ use std::{
     mem, ptr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     thread,
 };
@@ -190,6 +191,8 @@ thread_local! {
     };
 }
 
+/// Records of threads that had no queue any more, or none yet where all were full.
+static UNQUEUED: AtomicU64 = AtomicU64::new(0);
 /// The queues of all threads.
 static QUEUES: Mutex<Queues> = Mutex::new(Vec::new());
 /// Raised by every fork, in the child.
@@ -250,7 +253,7 @@ impl Local {
 
     fn queue(&self) -> Option<&Queue> {
         match self.known_queue() {
-            None if !self.over.get() => Some(self.first_queue()),
+            None if !self.over.get() && !ring::are_full() => Some(self.first_queue()),
             known => known,
         }
     }
@@ -278,10 +281,11 @@ impl Local {
     #[cold]
     #[inline(never)]
     fn make_room(&self) {
-        if let Some(Queue { writer, .. }) = self.queue()
-            && !writer.has_room()
-            && writer.make_room() == Some(Room::Filling)
-        {
+        let Some(Queue { writer, .. }) = self.queue() else {
+            UNQUEUED.fetch_add(1, Relaxed);
+            return;
+        };
+        if !writer.has_room() && writer.make_room() == Some(Room::Filling) {
             filling();
         }
     }
@@ -471,8 +475,10 @@ pub(super) fn leave() {
         local.over.set(true);
         local.frames(|frames| drop(mem::take(frames)));
         // SAFETY: the thread's own, and nobody has a reference.
-        if let Some(queue) = unsafe { (*local.queue.get()).take() } {
-            mem::ManuallyDrop::into_inner(queue).writer.end();
+        if let Some(queue) = unsafe { (*local.queue.get()).take() }
+            && mem::ManuallyDrop::into_inner(queue).writer.end() == Room::Filling
+        {
+            filling();
         }
     });
 }
@@ -483,6 +489,10 @@ pub(super) fn forget_parent() {
     // Threads that are not here may have been in the middle of writing, so nothing is freed.
     mem::forget(mem::take(&mut *all_queues()));
     ring::forget_parent();
+    UNQUEUED.store(0, Relaxed);
+    // Nor that nobody records the trace that it was in.
+    CALLEES.set(CALLEES.get() & !UNSAMPLED);
+    HIDDEN.set(0);
     LOCAL.with(|local| {
         local.ids.forget();
         local.current.set(Current::NONE);

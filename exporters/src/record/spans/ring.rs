@@ -20,16 +20,25 @@ use std::{
 pub(super) const CHUNK: usize = if cfg!(exporters_loom) { 2 } else { 128 };
 /// Chunks of one thread that the reader is not done with.
 pub(super) const MOST: u64 = if cfg!(exporters_loom) { 2 } else { 1024 };
-/// Chunks of all threads.
+/// Chunks of all threads, but for the one that each thread has for as long as it runs.
 const MOST_OF_ALL: usize = 8 * MOST as usize;
 /// When such a part of a thread's is full the reader is told: early, since it may take a while until it comes, and what it finds is
 /// still in the cache then.
 const FILLING: u64 = 20;
-/// The same of a thread that needs one more, where such a part of all is in use.
+/// The same of a thread that needs one more, or leaves one, where such a part of all is in use; empty ones are not kept then.
 const FILLING_OF_ALL: usize = 4;
 
-/// How many there are.
+/// How many there are, but for those that are not [counted](MOST_OF_ALL).
 static CHUNKS: AtomicUsize = AtomicUsize::new(0);
+
+fn are_filling() -> bool {
+    CHUNKS.load(Relaxed) * FILLING_OF_ALL >= MOST_OF_ALL
+}
+
+/// Whether all threads, those that have ended among them, have left so much that one more should have no queue.
+pub(super) fn are_full() -> bool {
+    CHUNKS.load(Relaxed) >= MOST_OF_ALL
+}
 
 struct Chunk<T> {
     written: AtomicU64,
@@ -39,14 +48,13 @@ struct Chunk<T> {
 
 impl<T> Chunk<T> {
     fn allocate() -> NonNull<Self> {
-        CHUNKS.fetch_add(1, Relaxed);
         let slots = array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit()));
         let next = AtomicPtr::new(ptr::null_mut());
         NonNull::from(Box::leak(Box::new(Self { written: AtomicU64::new(0), next, slots })))
     }
 
     /// # Safety
-    /// It comes from [`allocate`](Self::allocate), and nobody refers to it any more.
+    /// It comes from [`allocate`](Self::allocate) and is counted, and nobody refers to it any more.
     unsafe fn free(chunk: NonNull<Self>) {
         CHUNKS.fetch_sub(1, Relaxed);
         // SAFETY: the caller's promise.
@@ -130,6 +138,12 @@ pub(super) enum Room {
     Filling,
 }
 
+impl Room {
+    fn of(is_filling: bool) -> Self {
+        if is_filling { Self::Filling } else { Self::Plenty }
+    }
+}
+
 impl<T> Writer<T> {
     /// Appends what `make` makes, straight where it belongs, if there [is room](Self::has_room).
     #[inline(always)]
@@ -166,9 +180,7 @@ impl<T> Writer<T> {
         self.begun.set(self.begun.get() + 1);
         // SAFETY: the reader leaves it alone until this is done, and nothing here touches it later.
         unsafe { full.as_ref() }.next.store(next.as_ptr(), Release);
-        let filling =
-            unread * FILLING >= MOST || is_new && CHUNKS.load(Relaxed) * FILLING_OF_ALL >= MOST_OF_ALL;
-        Some(if filling { Room::Filling } else { Room::Plenty })
+        Some(Room::of(unread * FILLING >= MOST || is_new && are_filling()))
     }
 
     /// An empty chunk, and whether it is a new one; unless `unread` ones, or those of all threads, are too many.
@@ -186,14 +198,19 @@ impl<T> Writer<T> {
             next.store(ptr::null_mut(), Relaxed);
             return Some((spare, false));
         }
-        (CHUNKS.load(Relaxed) < MOST_OF_ALL).then(|| (Chunk::allocate(), true))
+        (!are_full()).then(|| {
+            CHUNKS.fetch_add(1, Relaxed);
+            (Chunk::allocate(), true)
+        })
     }
 
-    /// The thread ends.
-    pub(super) fn end(self) {
+    /// The thread ends: its last chunk is counted from now on.
+    pub(super) fn end(self) -> Room {
         // SAFETY: nobody else has them.
         unsafe { Chunk::free_all(self.spare.get()) };
+        CHUNKS.fetch_add(1, Relaxed);
         self.shared.ended.store(1, Release);
+        Room::of(are_filling())
     }
 }
 
@@ -218,11 +235,13 @@ impl<T> Reader<T> {
             // SAFETY: only the reader frees chunks.
             let chunk = unsafe { self.chunk.as_ref() };
             let written = chunk.written.load(Acquire) as usize;
-            for slot in &chunk.slots[self.at..written] {
+            while self.at < written {
+                let slot = &chunk.slots[self.at];
+                // First, for what is shown is not there any more, also if `visit` unwinds.
+                self.at += 1;
                 // SAFETY: it is written, and read this once.
                 visit(slot.with(|slot| unsafe { (*slot).assume_init_read() }));
             }
-            self.at = written;
             let next = NonNull::new(chunk.next.load(Acquire)).filter(|_| written == CHUNK);
             let Some(next) = next else { break };
             let full = std::mem::replace(&mut self.chunk, next);
@@ -233,7 +252,18 @@ impl<T> Reader<T> {
         (refused - std::mem::replace(&mut self.told, refused), ended)
     }
 
+    /// Has the writer use it again; unless it is one of many, lest threads that need none have them all.
     fn recycle(&self, chunk: NonNull<Chunk<T>>) {
+        if are_filling() {
+            // SAFETY: the writer is done with it, and with the next one in its place it is counted.
+            unsafe { Chunk::free(chunk) };
+        } else {
+            self.spare(chunk);
+        }
+        self.shared.finished.store(self.shared.finished.own() + 1, Release);
+    }
+
+    fn spare(&self, chunk: NonNull<Chunk<T>>) {
         // SAFETY: the writer is done with it.
         let empty = unsafe { chunk.as_ref() };
         empty.written.store(0, Relaxed);
@@ -247,7 +277,6 @@ impl<T> Reader<T> {
                 Err(now) => head = now,
             }
         }
-        self.shared.finished.store(self.shared.finished.own() + 1, Release);
     }
 
     /// Frees what it holds.
@@ -255,7 +284,7 @@ impl<T> Reader<T> {
     /// # Safety
     /// The last [`drain`](Self::drain) said that there will be no more.
     pub(super) unsafe fn free(self) {
-        // SAFETY: the writer is gone, so this is the last one, and it was read.
+        // SAFETY: the writer is gone, so this is the last one, and it was read; at the writer's end it was counted.
         unsafe {
             Chunk::free(self.chunk);
             Chunk::free_all(self.shared.spare.load(Acquire));
